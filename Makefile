@@ -1,0 +1,36 @@
+# Everything goes through dev/odoo, which prepares what is missing. `make help` lists the rest.
+
+SHELL := /bin/bash
+# Settings, on the command line or in the environment.
+export ODOO_PATH PYTHON HTTP_PORT INBOX_PORT
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test install-check lint upgrade-odoo stop clean distclean
+
+help: ## This list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@echo; echo "  dev/odoo ARGS         Odoo's own command line, e.g. dev/odoo shell -d demo"
+
+demo: ## A database with demo data, one run of the main job, and what happened
+	@dev/demo
+
+serve: ## The demo in the browser, and the inbox of all mails (HTTP_PORT=8069 INBOX_PORT=8025)
+	@dev/serve
+
+test: ## All tests and linters; ARGS='-k word' runs those tests only, fast
+	@dev/test $(ARGS)
+
+install-check: ## Build the wheel, install it beside Odoo, install the module from there
+	@dev/install_check
+
+upgrade-odoo: ## Take a newer odoo-19 from Debian, if there is one
+	@dev/prepare --upgrade-odoo
+
+stop: ## Stop this clone's database server (any command starts it again)
+	@dev/db stop
+
+clean: ## Remove this clone's databases, mails and logs
+	@dev/clean
+
+distclean: ## …and what all clones share: Odoo, its Python packages, the template
+	@dev/clean --cache

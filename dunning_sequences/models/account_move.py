@@ -1,0 +1,360 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+from odoo.tools import SQL
+
+#: The states of an invoice's reminders; the first over its instalments is shown.
+STATUSES = ("failed", "todo", "paused", "held", "active", "done", "none")
+
+#: Changes of an invoice that its enrollments must follow.
+MARKING_FIELDS = {
+    "dunning_policy",
+    "dunning_sequence_id",
+    "dunning_recipient_ids",
+    "dunning_email_to",
+    "invoice_date_due",
+    "invoice_payment_term_id",
+    "is_move_sent",
+    "partner_id",
+    "payment_state",
+    "preferred_payment_method_line_id",
+    "state",
+}
+
+
+class AccountMove(models.Model):
+    _inherit = "account.move"
+
+    # Own columns are nullable and without default: NULL means "as the customer",
+    # and installing on a million invoices rewrites none.
+    dunning_policy = fields.Selection(
+        selection=[("own", "A sequence of its own"), ("none", "No reminders")],
+        string="Reminders",
+        copy=False,
+        help="Empty: as set on the customer, else in the company's settings.",
+    )
+    dunning_sequence_id = fields.Many2one(
+        comodel_name="dunning.sequence",
+        string="Own Reminder Sequence",
+        copy=False,
+        index="btree_not_null",
+        check_company=True,
+    )
+    dunning_since = fields.Date(copy=False)
+    dunning_recipient_ids = fields.Many2many(
+        comodel_name="res.partner",
+        relation="account_move_dunning_recipient_rel",
+        string="Reminder Recipients",
+        copy=False,
+        help="Only for this invoice. Empty: the customer's reminder contacts, else "
+        "his invoice address.",
+    )
+    dunning_email_to = fields.Char(
+        string="Also To", copy=False, help="More addresses, separated by commas."
+    )
+    dunning_email_cc = fields.Char(string="Reminder Cc", copy=False)
+    dunning_email_bcc = fields.Char(string="Reminder Bcc", copy=False)
+    dunning_hold_ids = fields.Many2many(
+        comodel_name="dunning.hold",
+        relation="dunning_hold_move_rel",
+        column1="move_id",
+        column2="hold_id",
+        string="Reminder Holds",
+        copy=False,
+    )
+    dunning_enrollment_ids = fields.One2many(
+        comodel_name="dunning.enrollment",
+        inverse_name="move_id",
+        string="Coming Reminders",
+        readonly=True,
+    )
+    dunning_reminder_line_ids = fields.One2many(
+        comodel_name="dunning.reminder.line",
+        inverse_name="move_id",
+        string="Past Reminders",
+        readonly=True,
+    )
+    dunning_reminder_ids = fields.Many2many(
+        comodel_name="dunning.reminder",
+        string="Payment Reminders",
+        compute="_compute_dunning_reminder_ids",
+        search="_search_dunning_reminder_ids",
+    )
+    dunning_effective_sequence_id = fields.Many2one(
+        comodel_name="dunning.sequence",
+        string="Reminder Sequence",
+        compute="_compute_dunning_next",
+    )
+    dunning_status = fields.Selection(
+        selection=[
+            ("failed", "Failed"),
+            ("todo", "To Do"),
+            ("paused", "Paused"),
+            ("held", "Held"),
+            ("active", "Active"),
+            ("done", "Done"),
+            ("none", "None"),
+        ],
+        string="Reminder Status",
+        compute="_compute_dunning_status",
+        search="_search_dunning_status",
+    )
+    dunning_next_date = fields.Date(
+        string="Next Reminder",
+        compute="_compute_dunning_next",
+        search="_search_dunning_next_date",
+    )
+    dunning_next_step_id = fields.Many2one(
+        comodel_name="dunning.sequence.step",
+        string="Next Step",
+        compute="_compute_dunning_next",
+    )
+    dunning_explanation = fields.Char(
+        string="What Comes Next", compute="_compute_dunning_next"
+    )
+    dunning_paused = fields.Boolean(
+        string="Reminders Paused",
+        compute="_compute_dunning_pause",
+        inverse="_inverse_dunning_pause",
+    )
+    dunning_pause_until = fields.Date(
+        string="Paused Until",
+        compute="_compute_dunning_pause",
+        inverse="_inverse_dunning_pause",
+    )
+    dunning_pause_reason = fields.Char(
+        string="Reason of the Pause",
+        compute="_compute_dunning_pause",
+        inverse="_inverse_dunning_pause",
+    )
+
+    # ------------------------------------------------------------------------
+    # STATUS: one SQL expression for compute, search and group-by
+    # ------------------------------------------------------------------------
+
+    def _get_dunning_status_sql(self, alias):
+        """The first status over the instalments of the invoice ``alias``."""
+        return SQL(
+            """
+            COALESCE((
+                SELECT (ARRAY['failed', 'todo', 'paused', 'held', 'active', 'done'])
+                       [MIN(CASE WHEN e.hold_reason = 'failed' THEN 1
+                                 WHEN e.state = 'todo' THEN 2
+                                 WHEN e.hold_reason = 'pause' THEN 3
+                                 WHEN e.state = 'held' THEN 4
+                                 WHEN e.state = 'running' THEN 5
+                                 WHEN e.state = 'done' THEN 6 END)]
+                  FROM dunning_enrollment e
+                 WHERE e.move_id = %(id)s AND e.state != 'stopped'
+                   AND %(state)s = 'posted'
+                   AND %(payment)s NOT IN ('paid', 'reversed')
+            ), 'none')
+            """,
+            id=SQL.identifier(alias, "id"),
+            state=SQL.identifier(alias, "state"),
+            payment=SQL.identifier(alias, "payment_state"),
+        )
+
+    def _field_to_sql(self, alias, fname, query=None):
+        if fname == "dunning_status":
+            return self._get_dunning_status_sql(alias)
+        return super()._field_to_sql(alias, fname, query=query)
+
+    @api.depends("dunning_enrollment_ids.state", "payment_state", "state")
+    def _compute_dunning_status(self):
+        self.dunning_status = "none"
+        if not self.ids:
+            return
+        self.env["dunning.enrollment"].flush_model(["state", "hold_reason"])
+        self.flush_recordset(["state", "payment_state"])
+        rows = self.env.execute_query(
+            SQL(
+                "SELECT id, %s FROM account_move WHERE id = ANY(%s)",
+                self._get_dunning_status_sql("account_move"),
+                self.ids,
+            )
+        )
+        statuses = dict(rows)
+        for move in self:
+            move.dunning_status = statuses.get(move._origin.id, "none")
+
+    def _search_dunning_status(self, operator, value):
+        if operator not in ("in", "not in"):
+            return NotImplemented
+        domain = Domain.custom(
+            to_sql=lambda model, alias, _query: SQL(
+                "%s IN %s", self._get_dunning_status_sql(alias), tuple(value)
+            )
+        )
+        return domain if operator == "in" else ~domain
+
+    @api.model
+    def _get_dunning_fields(self):
+        """Fields that follow the enrollments."""
+        return [
+            "dunning_effective_sequence_id",
+            "dunning_status",
+            "dunning_next_date",
+            "dunning_next_step_id",
+            "dunning_explanation",
+            "dunning_enrollment_ids",
+        ]
+
+    @api.depends("dunning_enrollment_ids.next_date", "dunning_enrollment_ids.state")
+    @api.depends_context("lang")
+    def _compute_dunning_next(self):
+        for move in self:
+            followed = move.dunning_enrollment_ids.sudo().filtered(
+                lambda enrollment: enrollment.state != "stopped"
+            )
+            # Those with a date first, the earliest of all.
+            following = followed.sorted(
+                lambda e: (e.state == "done", not e.next_date, e.next_date or e.due_date)
+            )[:1]
+            move.dunning_effective_sequence_id = following.sequence_id
+            move.dunning_next_date = following.next_date
+            move.dunning_next_step_id = following.next_step_id
+            move.dunning_explanation = following.explanation
+
+    def _search_dunning_next_date(self, operator, value):
+        return Domain(
+            "dunning_enrollment_ids",
+            "any",
+            [("state", "!=", "stopped"), ("next_date", operator, value)],
+        )
+
+    @api.depends("dunning_reminder_line_ids")
+    def _compute_dunning_reminder_ids(self):
+        for move in self:
+            move.dunning_reminder_ids = move.dunning_reminder_line_ids.reminder_id
+
+    def _search_dunning_reminder_ids(self, operator, value):
+        return Domain("dunning_reminder_line_ids.reminder_id", operator, value)
+
+    # ------------------------------------------------------------------------
+    # PAUSE: the open hold of the invoice, as three fields
+    # ------------------------------------------------------------------------
+
+    def _get_dunning_pauses(self):
+        """The open pauses of the invoices themselves, not their customers'."""
+        today = self.env.company._dunning_today()
+        return self.dunning_hold_ids.filtered(
+            lambda hold: hold.kind == "pause"
+            and not hold.closed_on
+            and (not hold.until or hold.until >= today)
+        )
+
+    @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
+    def _compute_dunning_pause(self):
+        for move in self:
+            pause = move._get_dunning_pauses()[:1]
+            move.dunning_paused = bool(pause)
+            move.dunning_pause_until = pause.until
+            move.dunning_pause_reason = pause.reason
+
+    def _inverse_dunning_pause(self):
+        wanted = [
+            (m, m.dunning_paused, m.dunning_pause_until, m.dunning_pause_reason)
+            for m in self
+        ]
+        for move, paused, until, reason in wanted:
+            pauses = move._get_dunning_pauses()
+            if not paused:
+                pauses.action_close()
+            elif pauses:
+                pauses[:1].write({"until": until, "reason": reason})
+            else:
+                move._dunning_pause(until, reason)
+
+    def _dunning_pause(self, until=False, reason=False, note=False):
+        """Pause the reminders of these invoices, of one company each time."""
+        for company, moves in self.grouped("company_id").items():
+            self.env["dunning.hold"].create(
+                {
+                    "kind": "pause",
+                    "move_ids": [(6, 0, moves.ids)],
+                    "company_id": company.id,
+                    "until": until,
+                    "reason": reason,
+                    "note": note,
+                }
+            )
+
+    def action_dunning_pause(self):
+        """Open the form of a new pause; called from code, see `dunning_paused`."""
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Pause Reminders"),
+            "res_model": "dunning.hold",
+            "view_mode": "form",
+            "views": [
+                (self.env.ref("dunning_sequences.dunning_hold_view_form_pause").id, "form")
+            ],
+            "target": "new",
+            "context": {
+                "default_kind": "pause",
+                "default_move_ids": [(6, 0, self.ids)],
+                "default_company_id": self.company_id[:1].id,
+            },
+        }
+
+    def action_dunning_resume(self):
+        """End the pauses of these invoices: reminders go on at the same place."""
+        pauses = self._get_dunning_pauses()
+        if not pauses:
+            raise UserError(
+                self.env._(
+                    "The reminders of these invoices are not paused. If the customer "
+                    "is, resume them on the customer."
+                )
+            )
+        pauses.action_close()
+        return True
+
+    def action_view_dunning_reminders(self):
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dunning_sequences.dunning_reminder_action"
+        )
+        action["domain"] = [("line_ids.move_id", "in", self.ids)]
+        action["context"] = {}
+        return action
+
+    # ------------------------------------------------------------------------
+    # MARK: what a change of an invoice means to its reminders
+    # ------------------------------------------------------------------------
+
+    def _dunning_mark(self, kind="move"):
+        """Have the enrollments of these invoices looked at again."""
+        sales = self.filtered(lambda m: m.move_type in ("out_invoice", "out_receipt"))
+        self.env["dunning.mark"]._mark(kind, sales.ids)
+
+    def _post(self, soft=True):
+        posted = super()._post(soft=soft)
+        posted._dunning_mark("posted")
+        return posted
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            self._stamp_dunning_since(vals)
+        return super().create(vals_list)
+
+    def write(self, vals):
+        if "dunning_policy" in vals or "dunning_sequence_id" in vals:
+            vals = dict(vals)
+            self._stamp_dunning_since(vals)
+        res = super().write(vals)
+        if MARKING_FIELDS & vals.keys():
+            self._dunning_mark()
+        if {"dunning_policy", "dunning_sequence_id"} & vals.keys():
+            # A person looks at it right after his click.
+            self.env["dunning.enrollment"]._reconcile(self)
+        return res
+
+    @api.model
+    def _stamp_dunning_since(self, vals):
+        """An invoice joins its own sequence on the day on which it is given one."""
+        if vals.get("dunning_sequence_id") and "dunning_policy" not in vals:
+            vals["dunning_policy"] = "own"
+        if vals.get("dunning_policy"):
+            vals.setdefault("dunning_since", self.env.company._dunning_today())

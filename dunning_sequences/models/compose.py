@@ -1,0 +1,462 @@
+"""Compose: from due instalments to reminders that are about to leave.
+
+One transaction per chunk of customers: lock, read again, group, write reminders,
+lines and messages. A crash anywhere in it means that nothing happened.
+"""
+
+import hashlib
+import logging
+
+import psycopg2
+
+from odoo import api, models
+from odoo.exceptions import UserError
+from odoo.tools import SQL, is_html_empty, split_every
+from odoo.tools.mail import generate_tracking_message_id
+
+from .guard import REACHED
+
+_logger = logging.getLogger(__name__)
+
+#: Customers per transaction.
+CHUNK = 50
+
+
+class DunningEnrollment(models.Model):
+    _inherit = "dunning.enrollment"
+
+    @api.model
+    def _compose_company(self, company, today):
+        """Write the reminders of a company that are due today.
+
+        :return: the reminders, those that failed included
+        """
+        reminders = self.env["dunning.reminder"]
+        partner_ids = self._get_due_partners(company, today)
+        self._ensure_portal_tokens(company, today)
+        for ids in split_every(CHUNK, partner_ids):
+            try:
+                reminders += self._compose_partners(company, list(ids), today)
+            except psycopg2.errors.SerializationFailure:
+                # Somebody paid or edited meanwhile. A later run looks again; called
+                # from code, the transaction is the caller's to repeat.
+                if not self.env.context.get("ir_cron_progress_id"):
+                    raise
+                self.env.cr.rollback()
+                _logger.info("Reminders of customers %s wait for the next run", ids)
+            if not self._commit_progress(len(ids)):
+                break
+        return reminders
+
+    @api.model
+    def _get_due_partners(self, company, today):
+        groups = self._read_group(
+            self._get_due_domain(company, today), ["partner_id"], order="partner_id"
+        )
+        return sorted(partner.id for (partner,) in groups)
+
+    @api.model
+    def _get_due_domain(self, company, today):
+        return [
+            ("company_id", "=", company.id),
+            ("state", "=", "running"),
+            ("next_date", "<=", today),
+        ]
+
+    @api.model
+    def _ensure_portal_tokens(self, company, today):
+        """Payment links need a token. By SQL: a write would recompute invoices."""
+        moves = self.search_fetch(
+            self._get_due_domain(company, today), ["move_id"]
+        ).move_id
+        self.env.cr.execute(
+            """
+            UPDATE account_move SET access_token = gen_random_uuid()
+             WHERE id IN (
+                   SELECT id FROM account_move
+                    WHERE id = ANY(%s) AND access_token IS NULL
+                      FOR NO KEY UPDATE SKIP LOCKED)
+            """,
+            [moves.ids],
+        )
+        if self.env.cr.rowcount:
+            moves.invalidate_recordset(["access_token"])
+        self._commit_progress()
+
+    @api.model
+    def _compose_partners(self, company, partner_ids, today):
+        moves = self._lock_due(company, partner_ids, today)
+        self._reconcile(moves, today)
+        due = self.sudo().search(
+            [("move_id", "in", moves.ids), *self._get_due_domain(company, today)]
+        )
+        due = due.with_company(company)
+        groups = due._get_groups(today)
+        reminders = self.env["dunning.reminder"].sudo().with_company(company)
+        reminders = reminders._compose(groups, today)
+        if reminders:
+            self._reconcile(reminders.line_ids.move_id, today)
+            reminders._trigger_delivery()
+        return reminders
+
+    @api.model
+    def _lock_due(self, company, partner_ids, today):
+        """Lock what decides, before anything is read, in one statement.
+
+        Whoever pays or edits now waits for us; whom we would have to wait for is
+        left to the next run.
+        """
+        self.env.flush_all()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT enrollment.move_id
+                  FROM dunning_enrollment enrollment
+                  JOIN account_move move ON move.id = enrollment.move_id
+                  JOIN res_partner partner ON partner.id = enrollment.partner_id
+                  JOIN dunning_sequence sequence
+                    ON sequence.id = enrollment.sequence_id
+                 WHERE enrollment.company_id = %s AND enrollment.state = 'running'
+                   AND enrollment.next_date <= %s
+                   AND enrollment.partner_id = ANY(%s)
+              ORDER BY enrollment.id
+                   FOR NO KEY UPDATE OF enrollment SKIP LOCKED
+                   FOR SHARE OF move, partner, sequence SKIP LOCKED
+                """,
+                company.id,
+                today,
+                partner_ids,
+            )
+        )
+        self.env.invalidate_all(flush=False)
+        return self.env["account.move"].browse(sorted({move for (move,) in rows}))
+
+    # ------------------------------------------------------------------------
+    # GROUP
+    # ------------------------------------------------------------------------
+
+    def _get_groups(self, today):
+        """Return {key: (recipients, language, instalments)}: one mail each.
+
+        At most one mail per key a day: what comes later waits for tomorrow.
+        """
+        recipients = self.move_id._get_dunning_recipients()
+        groups = {}
+        for enrollment in self:
+            whom = recipients[enrollment.move_id.id]
+            lang = enrollment._get_lang(whom)
+            key = enrollment._get_grouping_hash(whom, lang, today)
+            _whom, _lang, members = groups.get(key, (whom, lang, self.browse()))
+            groups[key] = (whom, lang, members + enrollment)
+        said = self.env["dunning.reminder"].search_fetch(
+            [
+                ("date", "=", today),
+                ("grouping_key", "in", list(groups)),
+                ("state", "in", REACHED),
+            ],
+            ["grouping_key"],
+        )
+        for key in said.mapped("grouping_key"):
+            del groups[key]
+        return groups
+
+    def _get_grouping_key(self, recipients, lang, today):
+        """What makes one mail. Hook: override to group otherwise."""
+        self.ensure_one()
+        key = (
+            self.company_id.id,
+            self.partner_id.id,
+            self.sequence_id.id,
+            tuple(recipients["to"]),
+            tuple(recipients["cc"]),
+            tuple(recipients["bcc"]),
+            lang,
+            self._is_before_due(today),
+        )
+        if self.sequence_id.grouping == "invoice":
+            key += (self.move_id.id,)
+        return key
+
+    def _get_grouping_hash(self, recipients, lang, today):
+        key = repr(self._get_grouping_key(recipients, lang, today))
+        return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+    def _is_before_due(self, today):
+        self.ensure_one()
+        return self.due_date > today
+
+    def _get_lang(self, recipients):
+        """The reader's language, else the customer's, else the company's."""
+        self.ensure_one()
+        candidates = (
+            *recipients["partners"].mapped("lang"),
+            self.move_id.partner_id.lang,
+            self.partner_id.lang,
+            self.company_id.partner_id.lang,
+        )
+        installed = {code for code, _name in self.env["res.lang"].get_installed()}
+        return next((lang for lang in candidates if lang in installed), "en_US")
+
+
+class DunningReminder(models.Model):
+    _inherit = "dunning.reminder"
+
+    @api.model
+    def _compose(self, groups, today):
+        """Write one reminder per group; one that cannot be written fails alone.
+
+        :param groups: see `dunning.enrollment._get_groups`
+        """
+        groups = list(groups.items())
+        try:
+            with self.env.cr.savepoint():
+                return self._compose_batch(groups, today)
+        except psycopg2.errors.SerializationFailure:
+            raise
+        except psycopg2.Error:
+            if len(groups) == 1:
+                raise
+        reminders = self.browse()
+        for group in groups:
+            try:
+                with self.env.cr.savepoint():
+                    reminders += self._compose_batch([group], today)
+            except psycopg2.errors.SerializationFailure:
+                raise
+            except psycopg2.errors.UniqueViolation:
+                _logger.info("Reminder %s was written by another run", group[0])
+            except psycopg2.Error as error:
+                reminders += self._create_failed(group, today, error)
+        return reminders
+
+    def _compose_batch(self, groups, today):
+        reminders = self.create(
+            [self._prepare_reminder_vals(key, *group, today) for key, group in groups]
+        )
+        reminders._write_content()
+        reminders.filtered(lambda r: r.state == "queued")._create_messages()
+        self.env.flush_all()
+        return reminders
+
+    def _create_failed(self, group, today, error):
+        """A state with a reason, that somebody sees; never only a log line."""
+        key, members = group
+        vals = self._prepare_reminder_vals(key, *members, today)
+        reason = self._get_failure_reason(error)
+        return self.create([dict(vals, state="failed", failure_reason=reason)])
+
+    def _prepare_reminder_vals(self, key, recipients, lang, enrollments, today):
+        """Hook: override to write more on a reminder."""
+        carrier = enrollments.sorted(
+            lambda e: (-e.next_step_id.sequence, -e.next_step_id.id, e.due_date, e.id)
+        )[:1]
+        sequence, step = carrier.sequence_id, carrier.next_step_id
+        return {
+            "partner_id": carrier.partner_id.id,
+            "company_id": carrier.company_id.id,
+            "sequence_id": sequence.id,
+            "sequence_name": sequence.with_context(lang=None).name,
+            "step_id": step.id,
+            "step_name": step.with_context(lang=None).name,
+            "move_id": carrier.move_id.id,
+            "origin": "auto",
+            "channel": step.channel,
+            "state": "queued",
+            "date": today,
+            "before_due": carrier._is_before_due(today),
+            "lang": lang,
+            "email_from": self._get_email_from(sequence),
+            **self._prepare_recipient_vals(recipients),
+            "message_id": self._get_new_message_id(carrier.move_id),
+            "grouping_key": key,
+            "line_ids": [
+                (0, 0, self._prepare_line_vals(enrollment))
+                for enrollment in enrollments
+            ],
+        }
+
+    @api.model
+    def _prepare_recipient_vals(self, recipients):
+        return {
+            "recipient_ids": [(6, 0, recipients["partners"].ids)],
+            "email_to": ", ".join(recipients["to"]),
+            "email_cc": ", ".join(recipients["cc"]) or False,
+            "email_bcc": ", ".join(recipients["bcc"]) or False,
+            "recipient_source": recipients["source"],
+        }
+
+    @api.model
+    def _prepare_line_vals(self, enrollment):
+        return {
+            "move_id": enrollment.move_id.id,
+            "move_name": enrollment.move_id.name,
+            "due_date": enrollment.due_date,
+            "move_line_id": enrollment.move_line_id.id,
+            "step_id": enrollment.next_step_id.id,
+            "step_name": enrollment.next_step_id.with_context(lang=None).name,
+            "occurrence": enrollment.occurrence,
+            "amount": enrollment._get_amount(),
+            "currency_id": enrollment.currency_id.id,
+        }
+
+    @api.model
+    def _get_new_message_id(self, move):
+        """Unique, and kept for all tries: answers and bounces name it."""
+        return generate_tracking_message_id(f"{move.id}-account.move")
+
+    @api.model
+    def _get_email_from(self, sequence):
+        """The sequence's sender, else its responsible, the company, Odoo's (E03)."""
+        company = sequence.company_id
+        return (
+            sequence.email_from
+            or sequence.user_id.email_formatted
+            or company.email_formatted
+            or company.alias_domain_id.default_from_email
+            or self.env["ir.mail_server"]._get_default_from_address()
+            or False
+        )
+
+    # ------------------------------------------------------------------------
+    # CONTENT
+    # ------------------------------------------------------------------------
+
+    def _write_content(self):
+        """Fill in subject and body; whose text cannot be rendered fails, alone."""
+        for (step, lang), reminders in self.grouped(
+            lambda reminder: (reminder.step_id, reminder.lang)
+        ).items():
+            step = step.with_context(lang=lang)
+            render = reminders.with_context(lang=lang)._get_renderer(step)
+            for reminder in reminders:
+                try:
+                    subject, body = render(reminder.with_context(lang=lang))
+                    reminder._check_content(subject, body)
+                except psycopg2.Error:
+                    raise
+                except Exception as error:
+                    _logger.info("Reminder %s fails", reminder.id, exc_info=True)
+                    reminder.write(
+                        {
+                            "state": "failed",
+                            "failure_reason": self._get_failure_reason(error),
+                        }
+                    )
+                else:
+                    reminder.write({"subject": subject, "body": body})
+
+    def _get_renderer(self, step):
+        """Return a function from a reminder to its subject and body."""
+        if step.content == "text":
+            return lambda reminder: step._render_typed(reminder._get_typed_values())
+        return step.template_id._get_dunning_renderer()
+
+    def _get_typed_values(self):
+        """The merge fields as plain values: nothing to reach the database by."""
+        return {
+            name: value if isinstance(value, str) else str(value)
+            for name, value in self._get_merge_values().items()
+        }
+
+    def _check_content(self, subject, body):
+        """An empty mail must not leave.
+
+        :raise UserError: to say so
+        """
+        if not subject or is_html_empty(body):
+            raise UserError(
+                self.env._(
+                    "The text of the step “%(step)s” is empty for this customer.",
+                    step=self.step_name,
+                )
+            )
+        if not self.email_from:
+            raise UserError(
+                self.env._(
+                    "There is no sender: give the company “%(company)s” an e-mail "
+                    "address.",
+                    company=self.company_id.name,
+                )
+            )
+
+    @api.model
+    def _get_failure_reason(self, error):
+        """What a person reads: the message, without the traceback."""
+        first = error.args[0] if error.args else None
+        text = first if isinstance(first, str) else str(error)
+        return text.strip()[:1000] or type(error).__name__
+
+    # ------------------------------------------------------------------------
+    # MESSAGE
+    # ------------------------------------------------------------------------
+
+    def _create_messages(self):
+        """Put each reminder on the thread of its invoice.
+
+        Only those listed get it: no follower is notified.
+        """
+        Message = self.env["mail.message"].sudo()
+        messages = Message.create([r._prepare_message_vals() for r in self])
+        notifications = []
+        for reminder, message in zip(self, messages, strict=True):
+            reminder.mail_message_id = message
+            notifications += reminder._prepare_notification_vals()
+        self.env["mail.notification"].sudo().create(notifications)
+
+    def _prepare_message_vals(self):
+        self.ensure_one()
+        company = self.company_id
+        return {
+            "model": "account.move",
+            "res_id": self.move_id.id,
+            "record_name": self.move_id.name,
+            "record_company_id": company.id,
+            "record_alias_domain_id": company.alias_domain_id.id,
+            "subject": self.subject,
+            "body": self.body,
+            "message_id": self.message_id,
+            "message_type": "email_outgoing",
+            "subtype_id": self.env["ir.model.data"]._xmlid_to_res_id(
+                "dunning_sequences.mt_dunning_reminder"
+            ),
+            "is_internal": True,
+            "email_from": self.email_from,
+            "author_id": self._get_author().id,
+            "reply_to": self._get_reply_to(),
+            "partner_ids": [(6, 0, self.recipient_ids.ids)],
+            "attachment_ids": [(6, 0, self._get_attachments().ids)],
+        }
+
+    def _get_author(self):
+        return self.sequence_id.user_id.partner_id or self.company_id.partner_id
+
+    def _get_reply_to(self):
+        """The company's catchall, so that answers land on the invoice."""
+        return self.company_id.catchall_formatted or self.email_from
+
+    def _get_attachments(self):
+        """The template's own files, and the stored PDF of each invoice."""
+        attachments = self.env["ir.attachment"]
+        if self.step_id.content == "template":
+            attachments += self.step_id.template_id.attachment_ids
+        if self.sequence_id.attach_invoice:
+            moves = self._get_current_lines().move_id
+            attachments += moves.mapped("invoice_pdf_report_id")
+        return attachments
+
+    def _prepare_notification_vals(self):
+        """One row a recipient: the envelope in the chatter, and its colour."""
+        vals = {
+            "mail_message_id": self.mail_message_id.id,
+            "notification_type": "email",
+            "notification_status": "ready",
+            "is_read": True,
+            "author_id": self.mail_message_id.author_id.id,
+        }
+        return [
+            dict(vals, res_partner_id=partner.id) for partner in self.recipient_ids
+        ]
+
+    def _trigger_delivery(self):
+        for name in ("ir_cron_dunning_send", "ir_cron_dunning_send_2"):
+            self.env.ref(f"dunning_sequences.{name}").sudo()._trigger()

@@ -1,0 +1,545 @@
+"""Deliver: hand reminders over to the mail server, each one once.
+
+Our own queue, because Odoo's gives up for good when the server is down and sends
+twice when it is killed at the wrong moment. Any number of workers can deliver: a
+reminder is leased by the lock on its row, for one transaction, so that a lease
+ends by itself when its worker dies.
+
+The order of events decides, and each is safe to be the last one:
+
+1. lock the reminder and its invoices, ask again whether it may leave;
+2. talk to the server up to the last line of the message;
+3. journal the hand-over, durably (`dunning.attempt`);
+4. send the dot; the server takes the message;
+5. write "sent", commit.
+
+Killed before 3: nothing left, the reminder is still queued. Killed between 3 and
+5: the journal has a row that the reminder does not know of. It is never sent
+again by itself; `_recover` lists it as doubtful.
+"""
+
+import contextlib
+import logging
+import smtplib
+from datetime import timedelta
+
+import psycopg2
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.tools import SQL
+
+from odoo.addons.base.models.ir_mail_server import MailDeliveryException
+
+from ..tools.smtp_journal import AlreadyJournalled, collect_refusals, journal_data
+
+_logger = logging.getLogger(__name__)
+
+#: Minutes to wait after a first, second, third… try in vain.
+BACK_OFF = (1, 5, 15, 60, 240)
+
+#: No hand-over lasts as long: older rows without an answer stay without one.
+DOUBT_AFTER = timedelta(minutes=15)
+
+
+class DunningReminder(models.Model):
+    _inherit = "dunning.reminder"
+
+    @api.model
+    def _cron_deliver(self):
+        self._deliver()
+
+    @api.model
+    def _deliver(self, now=None):
+        """Hand over what is queued, and keep the enrollments true.
+
+        Called by the crons without ``now``, it only looks at companies inside
+        their hours: nobody is reminded at night.
+
+        :param now: UTC datetime
+        :return: the reminders looked at
+        """
+        moment = now or fields.Datetime.now()
+        companies = self.env["dunning.enrollment"]._get_companies(now)
+        looked_at, down = self.browse(), set()
+        with contextlib.ExitStack() as sessions:
+            connections = {}
+            while True:
+                reminder = self._lease(moment, companies, down, looked_at)
+                if not reminder:
+                    break
+                looked_at += reminder
+                server = reminder.sequence_id.mail_server_id
+                if not reminder._deliver_leased(moment, connections, sessions):
+                    down.add(server.id)
+                    self._trigger_later(moment + timedelta(minutes=BACK_OFF[0]))
+                if not self.env["dunning.enrollment"]._commit_progress(1):
+                    break
+        self._reconcile_delivered(looked_at, moment)
+        return looked_at
+
+    def _lease(self, now, companies, down, looked_at):
+        """Take one queued reminder, alone among all workers.
+
+        The lock is the first statement of the transaction: what is read after it
+        is what is true.
+        """
+        self.env.flush_all()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT reminder.id FROM dunning_reminder reminder
+             LEFT JOIN dunning_sequence sequence
+                    ON sequence.id = reminder.sequence_id
+                 WHERE reminder.state = 'queued'
+                   AND (reminder.next_try IS NULL OR reminder.next_try <= %s)
+                   AND reminder.company_id = ANY(%s)
+                   AND COALESCE(sequence.mail_server_id, 0) != ALL(%s)
+                   AND reminder.id != ALL(%s)
+              ORDER BY reminder.id LIMIT 1
+                   FOR NO KEY UPDATE OF reminder SKIP LOCKED
+                """,
+                now,
+                companies.ids,
+                [server_id or 0 for server_id in down],
+                looked_at.ids,
+            )
+        )
+        self.env.invalidate_all(flush=False)
+        reminder = self.sudo().browse([reminder_id for (reminder_id,) in rows])
+        return reminder.with_company(reminder.company_id)
+
+    def _deliver_leased(self, now, connections, sessions):
+        """Deliver one reminder; return False when its server is down."""
+        try:
+            with self.env.cr.savepoint():
+                message = self._recheck(now) and self._build_message()
+        except psycopg2.errors.SerializationFailure:
+            # Paid or edited at this very moment: the next run decides.
+            if not self.env.context.get("ir_cron_progress_id"):
+                raise
+            self.env.cr.rollback()
+            return True
+        except Exception as error:  # whatever it is, it must not stop the others
+            _logger.info("Reminder %s fails", self.id, exc_info=True)
+            self._fail(self._get_failure_reason(error))
+            return True
+        if not message:
+            return True
+        try:
+            session = self._get_session(connections, sessions)
+        except (OSError, smtplib.SMTPException, UserError) as error:
+            self._postpone(now, self._get_failure_reason(error))
+            return False
+        goes_on = self._hand_over(message, session, now)
+        if not goes_on:
+            connections.clear()
+        return goes_on
+
+    # ------------------------------------------------------------------------
+    # RE-CHECK
+    # ------------------------------------------------------------------------
+
+    def _recheck(self, now):
+        """Ask again, under lock, whether the reminder may leave as it is.
+
+        What was paid or is held since leaves it; when nothing is left it is
+        cancelled; when an amount or the day changed it is written anew.
+        """
+        self.ensure_one()
+        today = self.company_id._dunning_today(now)
+        lines = self._get_current_lines()
+        if not self._lock_moves(lines.move_id):
+            self._postpone(now, self.env._("An invoice is being changed."))
+            return False
+        objections, amounts = self._get_objections(lines, today)
+        refused = lines.filtered(lambda line: line.id in objections)
+        if refused == lines:
+            Enrollment = self.env["dunning.enrollment"]
+            self._cancel(Enrollment._get_reason_labels(objections.values()))
+            return False
+        refused.dropped = True
+        changed = bool(refused) or self._has_other_recipients()
+        for line in lines - refused:
+            if line.currency_id.compare_amounts(line.amount, amounts[line.id]):
+                line.amount = amounts[line.id]
+                changed = True
+        if changed or self.date != today:
+            self._compose_anew(today)
+        return self.state == "queued"
+
+    def _lock_moves(self, moves):
+        self.env.cr.execute(
+            "SELECT id FROM account_move WHERE id = ANY(%s) FOR SHARE SKIP LOCKED",
+            [moves.ids],
+        )
+        return self.env.cr.rowcount == len(moves)
+
+    def _get_objections(self, lines, today):
+        """Return ({line id: why not}, {line id: amount due}) as of now."""
+        Enrollment = self.env["dunning.enrollment"].sudo()
+        rows = Enrollment._read_instalments(lines.move_id.ids, today, {})
+        by_key = {(row["move_id"], row["due_date"]): row for row in rows}
+        objections, amounts = {}, {}
+        for line in lines:
+            row = by_key.get((line.move_id.id, line.due_date))
+            objection = self._get_objection(row)
+            if objection:
+                objections[line.id] = objection
+            else:
+                amounts[line.id] = float(row["residual_currency"])
+        return objections, amounts
+
+    def _get_objection(self, row):
+        """Why an instalment must not be reminded after all, None if it may."""
+        Enrollment = self.env["dunning.enrollment"]
+        if not row:
+            return "paid"
+        over = Enrollment._get_over_reason(row)
+        if over:
+            return over
+        if row["wanted_id"] != self.sequence_id.id:
+            return "no_sequence"
+        if row["hold_kind"]:
+            return row["hold_kind"]
+        reason = Enrollment._get_hold_reason(row, self.sequence_id)
+        return None if reason == "leaving" else reason
+
+    def _has_other_recipients(self):
+        """Have the recipients changed since? Then they are written down anew."""
+        found = self.move_id._get_dunning_recipients()[self.move_id.id]
+        vals = self._prepare_recipient_vals(found)
+        if not found["to"] or all(
+            (self[name] or False) == (vals[name] or False)
+            for name in ("email_to", "email_cc", "email_bcc")
+        ):
+            return False
+        self.write(vals)
+        return True
+
+    def _compose_anew(self, today):
+        """Never an old text: the same reminder, with what is true today."""
+        self.date = today
+        self.invalidate_recordset()
+        self._write_content()
+        if self.state != "queued":
+            self._drop_message()
+            return
+        vals = self._prepare_message_vals()
+        self.mail_message_id.write(
+            {
+                "subject": vals["subject"],
+                "body": vals["body"],
+                "partner_ids": vals["partner_ids"],
+                "attachment_ids": vals["attachment_ids"],
+            }
+        )
+
+    # ------------------------------------------------------------------------
+    # HAND OVER
+    # ------------------------------------------------------------------------
+
+    def _get_session(self, connections, sessions):
+        """Return a connection to the reminder's mail server, kept for the run.
+
+        None in tests without a mail server.
+        """
+        server = self.sequence_id.mail_server_id
+        key = (server.id, self.email_from)
+        if key not in connections:
+            session = self.env["ir.mail_server"]._connect__(
+                mail_server_id=server.id or None, smtp_from=self.email_from
+            )
+            connections[key] = session
+            if session:
+                sessions.callback(self._quit, session)
+        return connections[key]
+
+    @staticmethod
+    def _quit(session):
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            session.quit()
+
+    def _hand_over(self, message, session, now):
+        """Do the one SMTP transaction of this reminder.
+
+        :return: False when the server should not be asked again in this run
+        """
+        attempt, refusals, journalled = self.attempt + 1, {}, []
+
+        def write_ahead():
+            fresh = self.env["dunning.attempt"]._write_ahead(self.message_id, attempt)
+            journalled.append(fresh)
+            return fresh
+
+        collect_refusals(session, refusals)
+        at_the_dot = journal_data(session, write_ahead)
+        try:
+            if not at_the_dot and not write_ahead():
+                raise AlreadyJournalled
+            self.env["ir.mail_server"].send_email(
+                message,
+                mail_server_id=self.sequence_id.mail_server_id.id or None,
+                smtp_session=session,
+            )
+        except AlreadyJournalled:
+            return True  # somebody else's hand-over: `_recover` looks after it
+        except (MailDeliveryException, smtplib.SMTPServerDisconnected) as error:
+            cause = error.__context__ or error
+            return self._register_answer(now, attempt, cause, any(journalled))
+        except AssertionError as error:  # Odoo's: no valid address, no sender
+            self._fail(self._get_failure_reason(error))
+            return True
+        self._register_sent(now, attempt, refusals)
+        return True
+
+    def _build_message(self):
+        """Build the MIME message with Odoo's own means: one, for all recipients."""
+        mail = self.env["mail.mail"].sudo().create(self._prepare_mail_vals())
+        server = self.sequence_id.mail_server_id
+        (email,) = mail._prepare_outgoing_list(mail_server=server)
+        message = self.env["ir.mail_server"]._build_email__(
+            email_from=self.email_from,
+            email_to=email["email_to"],
+            email_cc=email["email_cc"],
+            # Odoo's mails know no blind copy, its messages do: they are in the
+            # envelope, and the header is taken off before anything leaves.
+            email_bcc=self._split(self.email_bcc),
+            subject=email["subject"],
+            body=email["body"],
+            body_alternative=email["body_alternative"],
+            reply_to=email["reply_to"],
+            attachments=email["attachments"],
+            message_id=self.message_id,
+            references=email["references"],
+            object_id=email["object_id"],
+            subtype="html",
+            subtype_alternative="plain",
+            headers=email["headers"],
+        )
+        # It only served to build the message: Odoo's own queue never sees it.
+        mail.unlink()
+        return message
+
+    @api.model
+    def _split(self, emails):
+        return self.env["account.move"]._split_dunning_emails(emails)
+
+    def _prepare_mail_vals(self):
+        self.ensure_one()
+        return {
+            "mail_message_id": self.mail_message_id.id,
+            "body_html": self._get_mail_body(),
+            "email_to": self.email_to,
+            "email_cc": self.email_cc,
+            "references": self.message_id,
+            "is_notification": True,
+            "auto_delete": True,
+            "headers": repr(
+                {
+                    "Auto-Submitted": "auto-generated",
+                    "X-Auto-Response-Suppress": "OOF",
+                    "X-Odoo-Objects": f"account.move-{self.move_id.id}",
+                }
+            ),
+        }
+
+    def _get_mail_body(self):
+        """The text inside the company's layout."""
+        return self.env["ir.qweb"]._render(
+            "dunning_sequences.reminder_mail_layout",
+            {"body": self.body, "company": self.company_id, "reminder": self},
+            lang=self.lang,
+            minimal_qcontext=True,
+        )
+
+    # ------------------------------------------------------------------------
+    # ANSWER
+    # ------------------------------------------------------------------------
+
+    def _register_sent(self, now, attempt, refusals):
+        self.write(
+            {
+                "state": "sent",
+                "sent_on": self.company_id._dunning_today(now),
+                "attempt": attempt,
+                "next_try": False,
+                "failure_reason": False,
+                "refused": self._format_refusals(refusals),
+            }
+        )
+        self._set_notifications("sent")
+        self._mark_moves()
+
+    def _register_answer(self, now, attempt, error, journalled):
+        """Sort a failed hand-over: again later, never again, or unknown."""
+        reason = self._get_failure_reason(error)
+        if isinstance(error, AlreadyJournalled):
+            return False  # the connection was closed before the dot
+        if isinstance(error, smtplib.SMTPServerDisconnected) or not isinstance(
+            error, smtplib.SMTPException
+        ):
+            if journalled:
+                self._doubt(attempt)
+            else:
+                self._postpone(now, reason)
+            return False
+        self.attempt = attempt if journalled else self.attempt
+        if isinstance(error, smtplib.SMTPRecipientsRefused):
+            reason = self._format_refusals(error.recipients)
+            codes = {code for code, _answer in error.recipients.values()}
+        else:
+            codes = {getattr(error, "smtp_code", 0)}
+            reason = self._format_answer(error)
+        if any(code < 500 for code in codes):
+            self._postpone(now, reason)
+        else:
+            self._fail(reason)
+        return True
+
+    @api.model
+    def _format_answer(self, error):
+        answer = getattr(error, "smtp_error", b"")
+        text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+        return f"{getattr(error, 'smtp_code', '')} {text}".strip() or str(error)
+
+    @api.model
+    def _format_refusals(self, refusals):
+        lines = (
+            f"{address}: {code} {answer.decode(errors='replace')}"
+            for address, (code, answer) in refusals.items()
+        )
+        return "\n".join(lines) or False
+
+    def _postpone(self, now, reason):
+        """Try again later: each time a little later, and never give up."""
+        for reminder in self:
+            minutes = BACK_OFF[min(reminder.tries, len(BACK_OFF) - 1)]
+            reminder.write(
+                {
+                    "tries": reminder.tries + 1,
+                    "next_try": now + timedelta(minutes=minutes),
+                    "failure_reason": reason,
+                }
+            )
+            self._trigger_later(reminder.next_try)
+
+    @api.model
+    def _trigger_later(self, moment):
+        cron = self.env.ref("dunning_sequences.ir_cron_dunning_send")
+        cron.sudo()._trigger(at=moment)
+
+    def _fail(self, reason):
+        """It reached nobody: it does not count, and a person is asked."""
+        self.write({"state": "failed", "failure_reason": reason, "next_try": False})
+        self._set_notifications("exception", reason)
+        self._mark_moves()
+
+    def _doubt(self, attempt):
+        """The answer was lost: it may have arrived. It counts, and is listed."""
+        self.write(
+            {
+                "state": "doubtful",
+                "attempt": attempt,
+                "sent_on": self.date,
+                "failure_reason": self.env._(
+                    "The mail server's answer was lost: ask the customer whether it "
+                    "arrived."
+                ),
+            }
+        )
+        self._mark_moves()
+
+    def _cancel(self, reason):
+        """It has not left and will not: paid or held since."""
+        self.write({"state": "cancelled", "failure_reason": reason})
+        self._drop_message()
+        self._mark_moves()
+
+    def _drop_message(self):
+        """A mail that never left has nothing to do on the invoice's thread."""
+        self.mail_message_id.sudo().unlink()
+
+    def _set_notifications(self, status, reason=False):
+        """Colour the envelope on the invoice."""
+        notifications = self.mail_message_id.sudo().notification_ids
+        notifications.write(
+            {
+                "notification_status": status,
+                "failure_type": "unknown" if reason else False,
+                "failure_reason": reason,
+            }
+        )
+
+    def _mark_moves(self):
+        self.env["dunning.mark"]._mark("move", self.line_ids.move_id.ids)
+
+    def _retry(self):
+        """Write the reminder anew: as another one, which names the first."""
+        reminders = self.browse()
+        for reminder in self:
+            reminders += reminder.copy(reminder._prepare_retry_vals())
+        for company, group in reminders.grouped("company_id").items():
+            group = group.with_company(company)
+            group._write_content()
+            group.filtered(lambda r: r.state == "queued")._create_messages()
+        self.env["dunning.enrollment"]._reconcile(reminders.line_ids.move_id)
+        reminders._trigger_delivery()
+        return reminders
+
+    def _prepare_retry_vals(self):
+        self.ensure_one()
+        today = self.company_id._dunning_today()
+        recipients = self.move_id._get_dunning_recipients()[self.move_id.id]
+        lines = self._get_current_lines()
+        return {
+            **self._prepare_recipient_vals(recipients),
+            "retry_of_id": self.id,
+            "state": "queued",
+            "date": today,
+            "failure_reason": False,
+            "refused": False,
+            "sent_on": False,
+            "attempt": 0,
+            "tries": 0,
+            "message_id": self._get_new_message_id(self.move_id),
+            "mail_message_id": False,
+            "line_ids": [(0, 0, line.copy_data()[0]) for line in lines],
+        }
+
+    def _reconcile_delivered(self, reminders, now):
+        """What comes next counts from today: say so at once."""
+        for company, group in reminders.grouped("company_id").items():
+            self.env["dunning.enrollment"]._reconcile(
+                group.line_ids.move_id, company._dunning_today(now)
+            )
+
+    # ------------------------------------------------------------------------
+    # RECOVER
+    # ------------------------------------------------------------------------
+
+    @api.model
+    def _cron_recover(self):
+        self._recover()
+
+    @api.model
+    def _recover(self, now=None):
+        """Find the hand-overs whose worker died after the point of no return."""
+        now = now or fields.Datetime.now()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT reminder.id FROM dunning_reminder reminder
+                  JOIN dunning_attempt attempt
+                    ON attempt.message_id = reminder.message_id
+                   AND attempt.attempt = reminder.attempt + 1
+                 WHERE reminder.state = 'queued' AND attempt.started_at <= %s
+                   FOR NO KEY UPDATE OF reminder SKIP LOCKED
+                """,
+                now - DOUBT_AFTER,
+            )
+        )
+        reminders = self.sudo().browse([reminder_id for (reminder_id,) in rows])
+        for reminder in reminders:
+            reminder._doubt(reminder.attempt + 1)
+        return reminders

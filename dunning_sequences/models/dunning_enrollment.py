@@ -1,0 +1,279 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.tools import format_date
+
+STATE_RUNNING = "running"
+STATE_HELD = "held"
+STATE_TODO = "todo"
+STATE_DONE = "done"
+STATE_STOPPED = "stopped"
+
+
+class DunningEnrollment(models.Model):
+    """One open instalment followed by one sequence.
+
+    Says which reminder comes next and when, or why it waits. Derived from the
+    invoice, the settings and the past reminders: only `_reconcile` writes it.
+    An instalment is an invoice and a due date; `move_line_id` is only a cache.
+    """
+
+    _name = "dunning.enrollment"
+    _description = "Reminder Enrollment"
+    _order = "next_date, due_date, id"
+    _rec_name = "move_id"
+
+    move_id = fields.Many2one(
+        comodel_name="account.move",
+        string="Invoice",
+        required=True,
+        readonly=True,
+        ondelete="cascade",
+    )
+    due_date = fields.Date(required=True, readonly=True)
+    move_line_id = fields.Many2one(
+        comodel_name="account.move.line",
+        readonly=True,
+        ondelete="set null",
+        index="btree_not_null",
+    )
+    partner_id = fields.Many2one(
+        comodel_name="res.partner",
+        string="Customer",
+        readonly=True,
+        index=True,
+        ondelete="cascade",
+    )
+    company_id = fields.Many2one(
+        comodel_name="res.company", readonly=True, required=True, index=True
+    )
+    sequence_id = fields.Many2one(
+        comodel_name="dunning.sequence",
+        string="Reminder Sequence",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+    )
+
+    # === Entry === #
+    entered_on = fields.Date(readonly=True)
+    first_step_id = fields.Many2one(
+        comodel_name="dunning.sequence.step",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+    )
+    catch_up = fields.Char(readonly=True, help="How it entered: see the sequence.")
+
+    # === Next === #
+    next_step_id = fields.Many2one(
+        comodel_name="dunning.sequence.step",
+        string="Next Step",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+    )
+    next_date = fields.Date(string="Next Reminder", readonly=True)
+    occurrence = fields.Integer(
+        readonly=True, help="How often the next step was sent before."
+    )
+    state = fields.Selection(
+        selection=[
+            (STATE_RUNNING, "Running"),
+            (STATE_HELD, "Held"),
+            (STATE_TODO, "To Do"),
+            (STATE_DONE, "Done"),
+            (STATE_STOPPED, "Stopped"),
+        ],
+        required=True,
+        readonly=True,
+    )
+    hold_reason = fields.Selection(
+        selection="_selection_hold_reason", string="Why", readonly=True
+    )
+    hold_until = fields.Date(readonly=True)
+    explanation = fields.Char(compute="_compute_explanation")
+
+    # === Invoice === #
+    amount_residual = fields.Monetary(
+        related="move_line_id.amount_residual_currency",
+        string="Amount Due",
+        currency_field="currency_id",
+    )
+    currency_id = fields.Many2one(related="move_id.currency_id")
+
+    _instalment_uniq = models.UniqueIndex("(move_id, due_date)")
+    _due_idx = models.Index(
+        "(company_id, next_date) WHERE state IN ('running', 'todo', 'held')"
+    )
+
+    @api.model
+    def _selection_hold_reason(self):
+        """Why an instalment waits, or waits no more. Hook: add your own."""
+        return [
+            # A person or the customer wants it
+            ("dispute", "Dispute"),
+            ("pause", "Paused"),
+            ("promise", "Promise to pay"),
+            ("reply", "Reply to answer"),
+            # The invoice or its payment says so
+            ("blocked", "Payment blocked"),
+            ("no_followup", "Excluded from follow-up"),
+            ("in_payment", "Payment under way"),
+            ("transaction", "Online payment under way"),
+            ("payment_method", "Paid by an excluded payment method"),
+            ("not_sent", "Invoice not sent yet"),
+            # The sequence says so
+            ("sequence_off", "Sequence not running"),
+            ("older", "Older than the start"),
+            ("min_amount", "Below the minimum amount"),
+            ("contact_delay", "Reminded a short time ago"),
+            ("leaving", "Previous reminder about to leave"),
+            # A person must act
+            ("no_recipient", "No e-mail address"),
+            ("failed", "Reminder failed"),
+            # It is over
+            ("paid", "Paid"),
+            ("reversed", "Reversed"),
+            ("cancelled", "Invoice not posted"),
+            ("gone", "Due date changed"),
+            ("no_sequence", "No sequence"),
+            ("from_date", "Before the first invoice date"),
+        ]
+
+    @api.depends("state", "hold_reason", "hold_until", "next_date", "next_step_id")
+    @api.depends_context("lang")
+    def _compute_explanation(self):
+        reasons = dict(self._fields["hold_reason"]._description_selection(self.env))
+        for enrollment in self:
+            enrollment.explanation = enrollment._get_explanation(
+                reasons.get(enrollment.hold_reason, "")
+            )
+
+    def _get_explanation(self, reason):
+        """Say in one line what happens next, or why nothing does."""
+        self.ensure_one()
+        if self.state == STATE_RUNNING:
+            return self.env._(
+                "“%(step)s” leaves on %(date)s",
+                step=self.next_step_id.name,
+                date=format_date(self.env, self.next_date),
+            )
+        if self.state == STATE_DONE:
+            return self.env._("The last step has been sent")
+        if self.hold_until:
+            return self.env._(
+                "%(reason)s, until %(date)s",
+                reason=reason,
+                date=format_date(self.env, self.hold_until),
+            )
+        return reason
+
+    @api.model
+    def _get_reason_labels(self, reasons):
+        """Say several reasons in one line."""
+        labels = dict(self._fields["hold_reason"]._description_selection(self.env))
+        return ", ".join(dict.fromkeys(labels[reason] for reason in reasons))
+
+    def _get_amount(self):
+        """What is open of the instalment now, in the invoice's currency."""
+        self.ensure_one()
+        move = self.move_id
+        lines = move.line_ids.filtered(
+            lambda line: line.display_type == "payment_term"
+            and (line.date_maturity or move.invoice_date_due or move.invoice_date)
+            == self.due_date
+        )
+        return sum(lines.mapped("amount_residual_currency"))
+
+    # ------------------------------------------------------------------------
+    # ACTIONS
+    # ------------------------------------------------------------------------
+
+    def action_start_anyway(self):
+        """Let instalments that are older than the start begin today.
+
+        With the latest step that their age has reached.
+        """
+        self.check_access("read")
+        self.env["dunning.sequence"].check_access("read")
+        older = self.filtered(lambda e: e.hold_reason == "older")
+        if not older:
+            raise UserError(
+                self.env._("Only instalments older than the start can be started.")
+            )
+        for company, enrollments in older.grouped("company_id").items():
+            enrollments.sudo()._start(company._dunning_today(), "latest")
+        return True
+
+    def _start(self, today, catch_up):
+        """Enter anew, today. See `plan.enter` for ``catch_up``."""
+        self.write(
+            {"entered_on": today, "catch_up": catch_up, "first_step_id": False}
+        )
+        self._reconcile(self.move_id, today)
+
+    # ------------------------------------------------------------------------
+    # RUN
+    # ------------------------------------------------------------------------
+
+    @api.model
+    def _cron_reconcile(self):
+        """Keep the state true within a minute of each change."""
+        self._drain_marks()
+
+    @api.model
+    def _cron_run(self):
+        self._run()
+
+    @api.model
+    def _run(self, today=None):
+        """Do the day's work: drain, reconcile, guard, compose, for all companies.
+
+        Can run any number of times and anywhere at once. Called by the cron
+        without ``today``, it only looks at companies inside their hours.
+
+        :param today: the day, for all companies; default: each company's own
+        :return: the reminders composed
+        """
+        self._drain_marks(today)
+        reminders = self.env["dunning.reminder"]
+        for company in self._get_companies(today):
+            day = today or company._dunning_today()
+            self._reconcile_company(company, day)
+            reminders += self._compose_company(company, day)
+        return reminders
+
+    @api.model
+    def _get_companies(self, today=None):
+        """Companies with something to follow, inside their hours."""
+        companies = (
+            self.env["res.company"]
+            .sudo()
+            .search([("dunning_sequence_ids", "!=", False)])
+        )
+        companies = self.env["res.company"].sudo().search(
+            [("id", "child_of", companies.ids)]
+        )
+        if today:
+            return companies
+        return companies.filtered(lambda company: company._is_dunning_time())
+
+    @api.model
+    def _drain_marks(self, today=None):
+        while True:
+            count, move_ids, posted = self.env["dunning.mark"].sudo()._drain()
+            if move_ids:
+                moves = self.env["account.move"].browse(move_ids)
+                self._reconcile(moves, today, posted)
+            if not count or not self._commit_progress(count):
+                return
+
+    @api.model
+    def _commit_progress(self, processed=0, remaining=None):
+        """Commit a chunk when a cron runs us; return the seconds that are left.
+
+        Called from code, the transaction is the caller's.
+        """
+        if not self.env.context.get("ir_cron_progress_id"):
+            return float("inf")
+        return self.env["ir.cron"]._commit_progress(processed, remaining=remaining)

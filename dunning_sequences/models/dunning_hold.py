@@ -1,0 +1,140 @@
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+
+#: Days that a promised payment may take to arrive.
+PROMISE_GRACE_DAYS = 3
+
+
+class DunningHold(models.Model):
+    """A reason to wait, for some invoices or for a whole customer.
+
+    Open until it is closed by a person or until its last day is over. Kept for
+    the history: who, why, from when and until when.
+    """
+
+    _name = "dunning.hold"
+    _description = "Reminder Hold"
+    _order = "since desc, id desc"
+    _check_company_auto = True
+
+    kind = fields.Selection(
+        selection=[
+            ("pause", "Pause"),
+            ("promise", "Promise to pay"),
+            ("dispute", "Dispute"),
+            ("reply", "Reply to answer"),
+        ],
+        default="pause",
+        required=True,
+    )
+    move_ids = fields.Many2many(
+        comodel_name="account.move",
+        relation="dunning_hold_move_rel",
+        column1="hold_id",
+        column2="move_id",
+        string="Invoices",
+        check_company=True,
+        domain="[('move_type', 'in', ('out_invoice', 'out_receipt'))]",
+    )
+    partner_id = fields.Many2one(
+        comodel_name="res.partner",
+        string="Customer",
+        index="btree_not_null",
+        ondelete="cascade",
+        help="All invoices of this customer wait.",
+    )
+    company_id = fields.Many2one(
+        comodel_name="res.company",
+        required=True,
+        index=True,
+        default=lambda self: self.env.company,
+    )
+    since = fields.Date(
+        required=True, default=lambda self: self.env.company._dunning_today()
+    )
+    until = fields.Date(
+        help="Last day of the hold. Reminders go on by themselves on the day after. "
+        "Empty: until somebody ends it.",
+    )
+    user_id = fields.Many2one(
+        comodel_name="res.users",
+        string="By",
+        default=lambda self: self.env.user,
+        readonly=True,
+    )
+    reason = fields.Char()
+    note = fields.Text()
+    amount = fields.Monetary(help="What was promised, or what is disputed.")
+    currency_id = fields.Many2one(
+        comodel_name="res.currency",
+        default=lambda self: self.env.company.currency_id,
+    )
+    closed_on = fields.Date(readonly=True)
+    outcome = fields.Selection(
+        selection=[
+            ("resumed", "Resumed"),
+            ("kept", "Kept"),
+            ("broken", "Broken"),
+        ],
+        readonly=True,
+    )
+    last_day = fields.Date(
+        compute="_compute_last_day",
+        store=True,
+        help="Last day on which nothing is sent: a promise has some days of grace.",
+    )
+
+    _open_idx = models.Index("(partner_id) WHERE closed_on IS NULL")
+    _check_target = models.Constraint(
+        "CHECK (until IS NULL OR until >= since)",
+        "A hold cannot end before it begins.",
+    )
+
+    @api.depends("kind", "until")
+    def _compute_last_day(self):
+        for hold in self:
+            days = PROMISE_GRACE_DAYS if hold.kind == "promise" else 0
+            hold.last_day = hold.until and fields.Date.add(hold.until, days=days)
+
+    @api.constrains("kind", "until", "move_ids", "partner_id")
+    def _check_complete(self):
+        for hold in self:
+            if bool(hold.move_ids) == bool(hold.partner_id):
+                raise ValidationError(
+                    self.env._("A hold is for some invoices or for one customer.")
+                )
+            if hold.kind == "promise" and not hold.until:
+                raise ValidationError(
+                    self.env._("A promise to pay needs the date that was promised.")
+                )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        holds = super().create(vals_list)
+        holds._mark_and_reconcile()
+        return holds
+
+    def write(self, vals):
+        before = self.move_ids
+        res = super().write(vals)
+        self._mark_and_reconcile(before)
+        return res
+
+    def unlink(self):
+        moves = self.move_ids
+        self.env["dunning.mark"]._mark("partner", self.partner_id.ids)
+        res = super().unlink()
+        self.env["dunning.enrollment"]._reconcile(moves)
+        return res
+
+    def _mark_and_reconcile(self, moves=None):
+        """What a person looks at right after his click is right at once."""
+        self.env["dunning.mark"]._mark("partner", self.partner_id.ids)
+        moves = self.move_ids | (moves or self.env["account.move"])
+        self.env["dunning.enrollment"]._reconcile(moves)
+
+    def action_close(self):
+        """End the hold today: reminders go on at the same place."""
+        for company, holds in self.grouped("company_id").items():
+            holds.write({"closed_on": company._dunning_today(), "outcome": "resumed"})
+        return True

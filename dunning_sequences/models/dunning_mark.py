@@ -1,0 +1,118 @@
+from odoo import api, fields, models
+from odoo.tools import SQL
+
+#: What a mark can name, and how the invoices concerned are found from it.
+KINDS = ("move", "posted", "partner", "company", "sequence")
+
+
+class DunningMark(models.Model):
+    """Something changed: the invoices concerned must be looked at again.
+
+    The only thing that the hooks on invoices, payments and settings do is to
+    insert rows here, once per transaction and without touching any other row:
+    posting and paying neither wait for the engine nor fail because of it. The
+    run drains the table. `posted` marks also tell the day of posting, which
+    Odoo does not keep.
+    """
+
+    _name = "dunning.mark"
+    _description = "Reminder Mark"
+    _log_access = False
+
+    kind = fields.Char(required=True)
+    res_id = fields.Integer(required=True)
+    day = fields.Date(required=True)
+
+    _posted_idx = models.Index("(res_id) WHERE kind = 'posted'")
+
+    @api.model
+    def _mark(self, kind, ids):
+        """Note that records changed; written at the end of the transaction."""
+        if not ids:
+            return
+        precommit = self.env.cr.precommit
+        marks = precommit.data.setdefault("dunning_marks", {})
+        if not marks:
+            precommit.add(self.sudo()._write_marks)
+        day = fields.Date.today()
+        for res_id in ids:
+            marks.setdefault((kind, res_id), day)
+
+    def _write_marks(self):
+        marks = self.env.cr.precommit.data.pop("dunning_marks", {})
+        if not marks:
+            return
+        rows = [(kind, res_id, day) for (kind, res_id), day in marks.items()]
+        self.env.cr.execute_values(
+            "INSERT INTO dunning_mark (kind, res_id, day) VALUES %s", rows
+        )
+        cron = self.env.ref(
+            "dunning_sequences.ir_cron_dunning_reconcile", raise_if_not_found=False
+        )
+        if cron:
+            cron._trigger()
+
+    @api.model
+    def _drain(self, limit=1000):
+        """Take up to ``limit`` marks; return the ids of the invoices concerned.
+
+        The marks are deleted in the transaction that looks at the invoices:
+        when it fails they are back. Another worker's marks are left to it.
+        """
+        self.env.flush_all()
+        self.env.cr.precommit.run()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                DELETE FROM dunning_mark WHERE id IN (
+                    SELECT id FROM dunning_mark ORDER BY id LIMIT %s
+                       FOR UPDATE SKIP LOCKED
+                ) RETURNING kind, res_id, day
+                """,
+                limit,
+            )
+        )
+        ids, posted = {kind: set() for kind in KINDS}, {}
+        for kind, res_id, day in rows:
+            ids[kind].add(res_id)
+            if kind == "posted":
+                posted[res_id] = min(day, posted.get(res_id, day))
+        return len(rows), self._get_move_ids(ids), posted
+
+    @api.model
+    def _get_move_ids(self, ids):
+        """Expand marks to invoices: the open ones, and those enrolled."""
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT id FROM account_move
+                 WHERE move_type IN ('out_invoice', 'out_receipt')
+                   AND (id = ANY(%(moves)s) OR (
+                       state = 'posted'
+                       AND payment_state IN
+                           ('not_paid', 'partial', 'in_payment', 'blocked')
+                       AND (commercial_partner_id = ANY(%(partners)s)
+                            OR partner_id = ANY(%(partners)s)
+                            OR company_id = ANY(%(companies)s)
+                            OR company_id IN (
+                                SELECT child.id
+                                  FROM dunning_sequence sequence
+                                  JOIN res_company parent
+                                    ON parent.id = sequence.company_id
+                                  JOIN res_company child
+                                    ON child.parent_path
+                                       LIKE parent.parent_path || '%%'
+                                 WHERE sequence.id = ANY(%(sequences)s)))))
+                UNION
+                SELECT move_id FROM dunning_enrollment
+                 WHERE sequence_id = ANY(%(sequences)s)
+                    OR (state != 'stopped' AND (partner_id = ANY(%(partners)s)
+                                              OR company_id = ANY(%(companies)s)))
+                """,
+                moves=list(ids["move"] | ids["posted"]),
+                partners=list(ids["partner"]),
+                companies=list(ids["company"]),
+                sequences=list(ids["sequence"]),
+            )
+        )
+        return [move_id for (move_id,) in rows]

@@ -1,0 +1,344 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+from odoo.tools import format_date, formatLang
+
+from ..tools import typed_text
+
+#: A reminder in one of these states reached nobody: its lines do not count.
+STATES_VOID = ("failed", "bounced", "cancelled")
+
+
+class DunningReminder(models.Model):
+    """One message to one customer: the log and the outbox.
+
+    Written by the engine only, before anything leaves, and never deleted. What
+    it says about each instalment is in its lines. One reminder is one SMTP
+    transaction, with a Message-Id of its own, on the thread of the invoice that
+    carries it.
+
+    Life: queued > sent; on the way it can be cancelled (paid or held since),
+    doubtful (the answer of the mail server was lost), failed or bounced.
+    """
+
+    _name = "dunning.reminder"
+    _description = "Payment Reminder"
+    _order = "date desc, id desc"
+    _rec_name = "subject"
+    _rec_names_search = ["subject", "partner_id", "line_ids.move_name"]
+
+    partner_id = fields.Many2one(
+        comodel_name="res.partner",
+        string="Customer",
+        required=True,
+        readonly=True,
+        index=True,
+        ondelete="restrict",
+    )
+    company_id = fields.Many2one(
+        comodel_name="res.company", required=True, readonly=True, index=True
+    )
+    sequence_id = fields.Many2one(
+        comodel_name="dunning.sequence",
+        string="Reminder Sequence",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+    )
+    sequence_name = fields.Char(readonly=True)
+    step_id = fields.Many2one(
+        comodel_name="dunning.sequence.step",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+    )
+    step_name = fields.Char(string="Step Name", readonly=True)
+    move_id = fields.Many2one(
+        comodel_name="account.move",
+        string="Invoice",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+        help="The invoice that carries the conversation: the one at the highest "
+        "step, then the oldest.",
+    )
+    line_ids = fields.One2many(
+        comodel_name="dunning.reminder.line",
+        inverse_name="reminder_id",
+        string="Instalments",
+        readonly=True,
+    )
+    move_ids = fields.Many2many(
+        comodel_name="account.move",
+        string="Invoices",
+        compute="_compute_move_ids",
+        search="_search_move_ids",
+    )
+
+    # === State === #
+    origin = fields.Selection(
+        selection=[("auto", "Automatic")], required=True, readonly=True
+    )
+    channel = fields.Selection(
+        selection=[("email", "E-mail")], required=True, readonly=True
+    )
+    state = fields.Selection(
+        selection=[
+            ("queued", "About to Leave"),
+            ("sent", "Sent"),
+            ("doubtful", "Doubtful"),
+            ("failed", "Failed"),
+            ("bounced", "Bounced"),
+            ("cancelled", "Cancelled"),
+        ],
+        required=True,
+        readonly=True,
+    )
+    failure_reason = fields.Text(string="Reason", readonly=True)
+    date = fields.Date(
+        required=True, readonly=True, help="The day for which it was written."
+    )
+    sent_on = fields.Date(
+        readonly=True, help="The company's day on which a mail server took it."
+    )
+    before_due = fields.Boolean(string="Courtesy Notice", readonly=True)
+    retry_of_id = fields.Many2one(
+        comodel_name="dunning.reminder",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+    )
+
+    # === Mail === #
+    email_from = fields.Char(string="From", readonly=True)
+    recipient_ids = fields.Many2many(
+        comodel_name="res.partner", string="Recipients", readonly=True
+    )
+    email_to = fields.Char(string="To", readonly=True)
+    email_cc = fields.Char(string="Cc", readonly=True)
+    email_bcc = fields.Char(string="Bcc", readonly=True)
+    recipient_source = fields.Selection(
+        selection="_selection_recipient_source",
+        string="Address From",
+        readonly=True,
+    )
+    refused = fields.Text(
+        string="Refused Addresses",
+        readonly=True,
+        help="Addresses that the mail server refused, with its answer. The others "
+        "got the reminder.",
+    )
+    lang = fields.Char(string="Language", readonly=True)
+    subject = fields.Char(readonly=True)
+    body = fields.Html(string="Text", readonly=True, sanitize=False)
+    message_id = fields.Char(string="Message-Id", readonly=True)
+    mail_message_id = fields.Many2one(
+        comodel_name="mail.message",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+    )
+    grouping_key = fields.Char(readonly=True, help="What one mail a day is made of.")
+
+    # === Delivery === #
+    attempt = fields.Integer(readonly=True, help="Hand-overs that were answered.")
+    tries = fields.Integer(readonly=True, help="How often it was tried in vain.")
+    next_try = fields.Datetime(readonly=True)
+
+    # === Merge fields: the same for typed texts and for templates === #
+    contact_name = fields.Char(compute="_compute_merge_fields")
+    customer_name = fields.Char(compute="_compute_merge_fields")
+    company_name = fields.Char(compute="_compute_merge_fields")
+    invoice_number = fields.Char(compute="_compute_merge_fields")
+    invoice_date = fields.Char(compute="_compute_merge_fields")
+    due_date = fields.Char(compute="_compute_merge_fields")
+    days_late = fields.Integer(compute="_compute_merge_fields")
+    amount_due = fields.Char(compute="_compute_merge_fields")
+    amount_total = fields.Char(compute="_compute_merge_fields")
+    invoice_table = fields.Html(compute="_compute_merge_fields", sanitize=False)
+    payment_link = fields.Html(compute="_compute_merge_fields", sanitize=False)
+    payment_reference = fields.Char(compute="_compute_merge_fields")
+    bank_account = fields.Char(compute="_compute_merge_fields")
+    step_number = fields.Integer(compute="_compute_merge_fields")
+    sender_name = fields.Char(compute="_compute_merge_fields")
+    sender_phone = fields.Char(compute="_compute_merge_fields")
+
+    _message_uniq = models.UniqueIndex("(message_id) WHERE message_id IS NOT NULL")
+    _queued_idx = models.Index("(id) WHERE state = 'queued'")
+    _day_idx = models.Index("(date, grouping_key)")
+
+    @api.model
+    def _selection_recipient_source(self):
+        return [
+            ("invoice", "The invoice"),
+            ("contacts", "The customer's reminder contacts"),
+            ("address", "The invoice address"),
+            ("customer", "The customer"),
+        ]
+
+    # ------------------------------------------------------------------------
+    # COMPUTE
+    # ------------------------------------------------------------------------
+
+    @api.depends("line_ids.move_id")
+    def _compute_move_ids(self):
+        for reminder in self:
+            reminder.move_ids = reminder.line_ids.move_id
+
+    def _search_move_ids(self, operator, value):
+        return Domain("line_ids.move_id", operator, value)
+
+    @api.depends("line_ids", "step_id", "partner_id")
+    @api.depends_context("lang")
+    def _compute_merge_fields(self):
+        for reminder in self:
+            values = reminder._get_merge_values()
+            for name in typed_text.FIELDS:
+                reminder[name] = values[name]
+
+    def _get_merge_values(self):
+        """Return the merge fields, formatted in the language of the context.
+
+        Hook: override to change a value. A new field must be added to
+        `typed_text.FIELDS` and to this model, too.
+        """
+        self.ensure_one()
+        lines = self._get_current_lines()
+        moves, company = lines.move_id, self.company_id
+        oldest = min(lines.mapped("due_date"), default=self.date)
+        responsible = self.sequence_id.user_id
+        return {
+            "contact_name": self._get_contact_name(),
+            "customer_name": self.partner_id.name or "",
+            "company_name": company.name,
+            "invoice_number": ", ".join(moves.mapped("name")),
+            "invoice_date": self._format_dates(moves.mapped("invoice_date")),
+            "due_date": self._format_dates(lines.mapped("due_date")),
+            "days_late": max((self.date - oldest).days, 0) if self.date else 0,
+            "amount_due": self._format_amounts(lines, "amount"),
+            "amount_total": self._format_amounts(moves, "amount_total"),
+            "invoice_table": self._render_invoice_table(lines),
+            "payment_link": self._render_payment_link(moves),
+            "payment_reference": ", ".join(
+                ref for ref in moves.mapped("payment_reference") if ref
+            ),
+            "bank_account": self._get_bank_account(moves),
+            "step_number": self.step_id.number,
+            "sender_name": responsible.name or company.name,
+            "sender_phone": responsible.phone or company.phone or "",
+        }
+
+    def _get_current_lines(self):
+        """The instalments that the mail is about, oldest first."""
+        lines = self.line_ids.filtered(lambda line: not line.dropped)
+        return lines.sorted(lambda line: (line.due_date, line.id))
+
+    def _get_contact_name(self):
+        """The person to greet; the customer when several people get it."""
+        contacts = self.recipient_ids.filtered(lambda c: not c.is_company)
+        return (contacts.name if len(contacts) == 1 else self.partner_id.name) or ""
+
+    def _format_dates(self, dates):
+        days = sorted({day for day in dates if day})
+        return ", ".join(format_date(self.env, day) for day in days)
+
+    def _format_amounts(self, records, name):
+        """One total per currency."""
+        return ", ".join(
+            formatLang(self.env, sum(group.mapped(name)), currency_obj=currency)
+            for currency, group in records.grouped("currency_id").items()
+        )
+
+    def _get_bank_account(self, moves):
+        """The account that the invoices name, else the company's first one."""
+        banks = moves.partner_bank_id or self.company_id.partner_id.bank_ids
+        bank = banks[:1]
+        return " ".join(filter(None, (bank.bank_name, bank.acc_number)))
+
+    def _render_invoice_table(self, lines):
+        return self.env["ir.qweb"]._render(
+            "dunning_sequences.reminder_invoice_table",
+            {
+                "reminder": self,
+                "lines": lines,
+                "total": self._format_amounts(lines, "amount"),
+                "format_date": lambda day: format_date(self.env, day),
+                "format_amount": lambda line: formatLang(
+                    self.env, line.amount, currency_obj=line.currency_id
+                ),
+                "get_url": self._get_payment_url,
+            },
+            lang=self.env.lang,
+        )
+
+    def _render_payment_link(self, moves):
+        """A button that leads to the invoice in the portal, to pay or to see it."""
+        if not self.sequence_id.payment_link or len(moves) != 1:
+            return ""
+        return self.env["ir.qweb"]._render(
+            "dunning_sequences.reminder_payment_link",
+            {
+                "url": self._get_payment_url(moves),
+                "can_pay": moves.sudo()._has_to_be_paid(),
+                "company": self.company_id,
+            },
+            lang=self.env.lang,
+        )
+
+    def _get_payment_url(self, move):
+        """Without an amount: the page shows what is open when it is opened."""
+        if not self.sequence_id.payment_link or not move.access_token:
+            return ""
+        return move.get_base_url() + move.get_portal_url(
+            query_string="&payment=True", anchor="portal_pay"
+        )
+
+    # ------------------------------------------------------------------------
+    # CRUD
+    # ------------------------------------------------------------------------
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_history(self):
+        raise UserError(
+            self.env._(
+                "Payment reminders are the history of what customers were told: "
+                "they cannot be deleted."
+            )
+        )
+
+    # ------------------------------------------------------------------------
+    # ACTIONS
+    # ------------------------------------------------------------------------
+
+    def action_cancel(self):
+        """Keep reminders that have not left from leaving."""
+        self._check_action_access()
+        queued = self.filtered(lambda reminder: reminder.state == "queued")
+        if queued != self:
+            raise UserError(
+                self.env._("Only reminders that have not left yet can be cancelled.")
+            )
+        queued.sudo()._cancel(
+            self.env._("Cancelled by %(user)s.", user=self.env.user.name)
+        )
+        return True
+
+    def action_retry(self):
+        """Write failed and bounced reminders anew, and let them leave (P: G14)."""
+        self._check_action_access()
+        failed = self.filtered(lambda r: r.state in ("failed", "bounced"))
+        if failed != self:
+            raise UserError(
+                self.env._("Only reminders that failed or bounced can be retried.")
+            )
+        failed.sudo()._retry()
+        return True
+
+    def _check_action_access(self):
+        """Who may create a hold may decide about a reminder."""
+        self.check_access("read")
+        self.env["dunning.hold"].check_access("create")
+
+    def action_view_move(self):
+        self.ensure_one()
+        return self.move_id._get_records_action()

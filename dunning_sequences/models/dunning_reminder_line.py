@@ -1,0 +1,82 @@
+from odoo import api, fields, models
+
+from .dunning_reminder import STATES_VOID
+
+
+class DunningReminderLine(models.Model):
+    """One instalment at one step, in one reminder.
+
+    The unique index is what makes a reminder leave once: two runs, two workers
+    or a crash meet it before anything leaves. Names are kept, so that deleting
+    a step, a sequence or an invoice deletes no history.
+    """
+
+    _name = "dunning.reminder.line"
+    _description = "Payment Reminder Line"
+    _order = "reminder_id, due_date, id"
+    _rec_name = "move_name"
+
+    reminder_id = fields.Many2one(
+        comodel_name="dunning.reminder",
+        required=True,
+        readonly=True,
+        index=True,
+        ondelete="cascade",
+    )
+    company_id = fields.Many2one(related="reminder_id.company_id", store=True)
+    partner_id = fields.Many2one(related="reminder_id.partner_id")
+    state = fields.Selection(related="reminder_id.state")
+    date = fields.Date(related="reminder_id.date")
+    sent_on = fields.Date(related="reminder_id.sent_on")
+    email_to = fields.Char(related="reminder_id.email_to")
+    move_id = fields.Many2one(
+        comodel_name="account.move",
+        string="Invoice",
+        readonly=True,
+        ondelete="set null",
+    )
+    move_name = fields.Char(string="Invoice Number", readonly=True)
+    due_date = fields.Date(required=True, readonly=True)
+    move_line_id = fields.Many2one(
+        comodel_name="account.move.line",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+    )
+    step_id = fields.Many2one(
+        comodel_name="dunning.sequence.step",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+    )
+    step_name = fields.Char(string="Step Name", readonly=True)
+    occurrence = fields.Integer(readonly=True)
+    dropped = fields.Boolean(
+        readonly=True,
+        help="Paid or held before the reminder left, which left without it.",
+    )
+    counts = fields.Boolean(
+        compute="_compute_counts",
+        store=True,
+        help="Counts as reminded: not cancelled, failed or bounced.",
+    )
+    amount = fields.Monetary(readonly=True, help="As it was sent.")
+    currency_id = fields.Many2one(comodel_name="res.currency", readonly=True)
+
+    _once = models.UniqueIndex(
+        "(move_id, due_date, step_id, occurrence) WHERE counts AND step_id IS NOT NULL",
+        "This instalment was reminded at this step before.",
+    )
+    _move_idx = models.Index("(move_id, due_date, id)")
+
+    @api.depends("reminder_id.state", "dropped")
+    def _compute_counts(self):
+        for line in self:
+            line.counts = (
+                not line.dropped and line.reminder_id.state not in STATES_VOID
+            )
+
+    def action_view_reminder(self):
+        """Open the message that this instalment was part of."""
+        self.ensure_one()
+        return self.reminder_id._get_records_action()

@@ -1,0 +1,400 @@
+from odoo import Command, api, fields, models
+from odoo.exceptions import UserError
+
+from ..tools import plan
+
+STATE_DRAFT = "draft"
+STATE_RUNNING = "running"
+STATE_STOPPED = "stopped"
+
+
+class DunningSequence(models.Model):
+    """What to do about unpaid invoices: an ordered list of reminders.
+
+    Written by a person, in draft until it is started. Belongs to one company;
+    its branches use it too. Instalments that follow it are `dunning.enrollment`.
+    """
+
+    _name = "dunning.sequence"
+    _description = "Reminder Sequence"
+    _inherit = ["mail.thread"]
+    _order = "company_id, name, id"
+    _check_company_auto = True
+
+    name = fields.Char(required=True, translate=True, tracking=True)
+    description = fields.Text(
+        translate=True,
+        help="Whom this sequence is for. Only shown inside the company.",
+    )
+    active = fields.Boolean(default=True, tracking=True)
+    company_id = fields.Many2one(
+        comodel_name="res.company",
+        required=True,
+        index=True,
+        default=lambda self: self.env.company,
+    )
+    company_currency_id = fields.Many2one(related="company_id.currency_id")
+    user_id = fields.Many2one(
+        comodel_name="res.users",
+        string="Responsible",
+        default=lambda self: self.env.user,
+        domain="[('share', '=', False)]",
+        tracking=True,
+        help="Signs the reminders and is told when one of them needs a person.",
+    )
+    state = fields.Selection(
+        selection=[
+            (STATE_DRAFT, "Draft"),
+            (STATE_RUNNING, "Running"),
+            (STATE_STOPPED, "Stopped"),
+        ],
+        default=STATE_DRAFT,
+        required=True,
+        readonly=True,
+        copy=False,
+        tracking=True,
+    )
+    started_on = fields.Date(
+        readonly=True,
+        copy=False,
+        help="Step dates before this day are in the past: they send nothing.",
+    )
+    step_ids = fields.One2many(
+        comodel_name="dunning.sequence.step",
+        inverse_name="sequence_id",
+        string="Steps",
+        copy=True,
+    )
+    steps_count = fields.Integer(compute="_compute_steps_count")
+
+    # === Policy === #
+    grouping = fields.Selection(
+        selection=[
+            ("invoice", "One e-mail per invoice"),
+            ("customer", "One e-mail per customer and day"),
+        ],
+        default="customer",
+        required=True,
+        tracking=True,
+    )
+    catch_up = fields.Selection(
+        selection=[
+            (plan.CROSSING, "Only from the next step date on"),
+            (plan.LATEST, "With the latest step reached"),
+            (plan.FIRST, "With the first step"),
+        ],
+        string="Older Invoices Start",
+        default=plan.CROSSING,
+        required=True,
+        tracking=True,
+        help="What happens to invoices that are already past some step dates when "
+        "the sequence starts or a customer joins it. Whatever the choice, there is "
+        "never more than one reminder at a time.",
+    )
+    require_sent = fields.Boolean(
+        string="Only Sent Invoices",
+        tracking=True,
+        help="Invoices that were never sent to the customer wait.",
+    )
+    min_amount = fields.Monetary(
+        string="Minimum Amount",
+        currency_field="company_currency_id",
+        tracking=True,
+        help="A customer whose due invoices add up to less is not reminded.",
+    )
+    min_contact_days = fields.Integer(
+        string="Days between Reminders",
+        tracking=True,
+        help="Calendar days that must lie between two automatic reminders to the "
+        "same customer, over all sequences. 0: no limit.",
+    )
+    excluded_payment_method_ids = fields.Many2many(
+        comodel_name="account.payment.method",
+        string="Excluded Payment Methods",
+        domain="[('payment_type', '=', 'inbound')]",
+        help="Invoices to be paid by one of these methods, such as a direct debit, "
+        "are never reminded.",
+    )
+
+    # === Mail === #
+    email_from = fields.Char(
+        string="From",
+        tracking=True,
+        help="Sender of the reminders. Empty: the responsible, else the company.",
+    )
+    mail_server_id = fields.Many2one(
+        comodel_name="ir.mail_server",
+        string="Outgoing Mail Server",
+        domain="[('owner_user_id', '=', False)]",
+        groups="base.group_system",
+    )
+    attach_invoice = fields.Boolean(
+        string="Attach Invoices",
+        help="Attaches the PDF that was stored when the invoice was sent.",
+    )
+    payment_link = fields.Boolean(
+        default=True,
+        help="Shows a button that leads to the invoice in the customer portal.",
+    )
+
+    # === Who follows it === #
+    partner_ids = fields.Many2many(
+        comodel_name="res.partner",
+        string="Customers",
+        compute="_compute_partner_ids",
+        inverse="_inverse_partner_ids",
+        help="Customers with this sequence of their own. Adding a customer who "
+        "follows another sequence moves him.",
+    )
+    partners_count = fields.Integer(compute="_compute_counts", string="Customer Count")
+    enrollments_count = fields.Integer(compute="_compute_counts")
+    reminders_count = fields.Integer(compute="_compute_counts")
+    is_company_default = fields.Boolean(compute="_compute_is_company_default")
+
+    _check_amounts = models.Constraint(
+        "CHECK (min_amount >= 0 AND min_contact_days >= 0)",
+        "The minimum amount and the days between reminders cannot be negative.",
+    )
+
+    # ------------------------------------------------------------------------
+    # COMPUTE
+    # ------------------------------------------------------------------------
+
+    @api.depends("step_ids")
+    def _compute_steps_count(self):
+        for sequence in self:
+            sequence.steps_count = len(sequence.step_ids)
+
+    @api.depends_context("uid")
+    def _compute_counts(self):
+        partners = self._get_partners()
+        enrollments = dict(
+            self.env["dunning.enrollment"]._read_group(
+                [
+                    ("sequence_id", "in", self.ids),
+                    ("state", "in", ("running", "held", "todo")),
+                ],
+                ["sequence_id"],
+                ["__count"],
+            )
+        )
+        reminders = dict(
+            self.env["dunning.reminder"]._read_group(
+                [("sequence_id", "in", self.ids)], ["sequence_id"], ["__count"]
+            )
+        )
+        for sequence in self:
+            sequence.partners_count = len(partners.get(sequence.id, ()))
+            sequence.enrollments_count = enrollments.get(sequence, 0)
+            sequence.reminders_count = reminders.get(sequence, 0)
+
+    @api.depends("company_id.dunning_sequence_id")
+    def _compute_is_company_default(self):
+        for sequence in self:
+            default = sequence.company_id.sudo().dunning_sequence_id
+            sequence.is_company_default = bool(sequence) and default == sequence
+
+    @api.depends("company_id")
+    def _compute_partner_ids(self):
+        partners = self._get_partners()
+        for sequence in self:
+            sequence.partner_ids = partners.get(sequence._origin.id, False)
+
+    def _get_partners(self):
+        """Return {sequence id: customers with that sequence of their own}."""
+        found = {}
+        for company, sequences in self._origin.grouped("company_id").items():
+            partners = (
+                self.env["res.partner"]
+                .with_company(company)
+                .search_fetch(
+                    [
+                        ("dunning_policy", "=", "own"),
+                        ("dunning_sequence_id", "in", sequences.ids),
+                        ("parent_id", "=", False),
+                    ],
+                    ["dunning_sequence_id"],
+                )
+            )
+            for sequence, customers in partners.grouped("dunning_sequence_id").items():
+                found[sequence.id] = customers.with_company(self.env.company)
+        return found
+
+    def _inverse_partner_ids(self):
+        before = self._get_partners()
+        for sequence in self:
+            old = before.get(sequence.id, self.env["res.partner"])
+            old = old.with_company(sequence.company_id)
+            new = sequence.partner_ids.commercial_partner_id
+            new = new.with_company(sequence.company_id)
+            (old - new).write({"dunning_policy": False, "dunning_sequence_id": False})
+            (new - old).write(
+                {"dunning_policy": "own", "dunning_sequence_id": sequence.id}
+            )
+
+    # ------------------------------------------------------------------------
+    # CRUD
+    # ------------------------------------------------------------------------
+
+    def copy_data(self, default=None):
+        vals_list = super().copy_data(default)
+        for sequence, vals in zip(self, vals_list, strict=True):
+            if "name" not in (default or {}):
+                vals["name"] = self.env._("%(name)s (copy)", name=sequence.name)
+        return vals_list
+
+    def write(self, vals):
+        res = super().write(vals)
+        if self._get_marking_fields() & vals.keys():
+            self.env["dunning.mark"]._mark("sequence", self.ids)
+        return res
+
+    def _get_marking_fields(self):
+        """Fields whose change can move, hold or release an instalment."""
+        return {
+            "active",
+            "state",
+            "started_on",
+            "step_ids",
+            "catch_up",
+            "require_sent",
+            "min_amount",
+            "min_contact_days",
+            "excluded_payment_method_ids",
+        }
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_running(self):
+        running = self.filtered(lambda sequence: sequence.state == STATE_RUNNING)
+        if running:
+            raise UserError(
+                self.env._(
+                    "The sequence “%(name)s” is running. Stop it before you delete it.",
+                    name=running[0].name,
+                )
+            )
+        self.env["dunning.mark"]._mark("sequence", self.ids)
+
+    # ------------------------------------------------------------------------
+    # ACTIONS
+    # ------------------------------------------------------------------------
+
+    def action_start(self):
+        """Switch the sequence on, from today on.
+
+        :raise UserError: when it has no step
+        """
+        for sequence in self:
+            if not sequence.step_ids:
+                raise UserError(
+                    self.env._(
+                        "The sequence “%(name)s” has no step yet: add at least one "
+                        "before you start it.",
+                        name=sequence.name,
+                    )
+                )
+            sequence.write(
+                {
+                    "state": STATE_RUNNING,
+                    "started_on": sequence.company_id._dunning_today(),
+                }
+            )
+        return True
+
+    def action_stop(self):
+        """Switch the sequence off: nothing more leaves, what waits is cancelled."""
+        self.write({"state": STATE_STOPPED})
+        return True
+
+    def action_view_enrollments(self):
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dunning_sequences.dunning_enrollment_action"
+        )
+        action["domain"] = [("sequence_id", "=", self.id)]
+        action["context"] = {"search_default_open": 1}
+        return action
+
+    def action_view_reminders(self):
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dunning_sequences.dunning_reminder_action"
+        )
+        action["domain"] = [("sequence_id", "=", self.id)]
+        return action
+
+    # ------------------------------------------------------------------------
+    # BUSINESS
+    # ------------------------------------------------------------------------
+
+    def _get_rhythm(self):
+        """Return the steps as the plan reads them."""
+        self.ensure_one()
+        return tuple(step._prepare_plan_step() for step in self.step_ids)
+
+    @api.model
+    def _create_ready_made(self, companies):
+        """Give each company its copy of the ready-made sequences, in draft (P14).
+
+        Also for companies made later; once a company has any sequence, an
+        archived one included, it is left alone.
+        """
+        having = self.with_context(active_test=False).search_fetch(
+            [("company_id", "in", companies.ids)], ["company_id"]
+        )
+        sequences = self.browse()
+        for company in companies - having.company_id:
+            sequences += self.create(
+                [
+                    dict(vals, company_id=company.id, user_id=False)
+                    for vals in self._prepare_ready_made_vals()
+                ]
+            )
+        return sequences
+
+    @api.model
+    def _prepare_ready_made_vals(self):
+        """Hook: override to ship other sequences."""
+
+        def step(name, delay, template):
+            return Command.create(
+                {
+                    "name": name,
+                    "delay": delay,
+                    "content": "template",
+                    "template_id": self.env.ref(f"dunning_sequences.{template}").id,
+                }
+            )
+
+        notice, first, second, final = (
+            f"mail_template_dunning_{name}"
+            for name in ("notice", "first", "second", "final")
+        )
+        return [
+            {
+                "name": self.env._("Standard reminders"),
+                "description": self.env._(
+                    "For most customers: a courtesy notice before the due date, "
+                    "then three reminders."
+                ),
+                "grouping": "customer",
+                "step_ids": [
+                    step(self.env._("Courtesy notice"), -3, notice),
+                    step(self.env._("First reminder"), 5, first),
+                    step(self.env._("Second reminder"), 15, second),
+                    step(self.env._("Final reminder"), 30, final),
+                ],
+            },
+            {
+                "name": self.env._("Key accounts"),
+                "description": self.env._(
+                    "For customers whom you know well: later, and one e-mail per "
+                    "invoice."
+                ),
+                "grouping": "invoice",
+                "step_ids": [
+                    step(self.env._("First reminder"), 10, first),
+                    step(self.env._("Second reminder"), 30, second),
+                ],
+            },
+        ]

@@ -1,0 +1,309 @@
+from markupsafe import Markup
+
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+from odoo.tools import is_html_empty
+
+from ..tools import plan, typed_text
+
+
+class DunningSequenceStep(models.Model):
+    """One reminder of a sequence: when it leaves and what it says."""
+
+    _name = "dunning.sequence.step"
+    _description = "Reminder Sequence Step"
+    _order = "sequence_id, sequence, id"
+
+    sequence_id = fields.Many2one(
+        comodel_name="dunning.sequence",
+        string="Reminder Sequence",
+        required=True,
+        index=True,
+        ondelete="cascade",
+    )
+    company_id = fields.Many2one(related="sequence_id.company_id", store=True)
+    sequence = fields.Integer(default=10)
+    number = fields.Integer(
+        compute="_compute_number", help="Position in the sequence, from 1."
+    )
+    name = fields.Char(required=True, translate=True)
+
+    # === When === #
+    trigger = fields.Selection(
+        selection=[
+            (plan.DUE_DATE, "Due date"),
+            (plan.PREVIOUS, "Previous reminder"),
+        ],
+        string="Counts From",
+        default=plan.DUE_DATE,
+        required=True,
+        help="Due date: the date is known in advance. Previous reminder: the days "
+        "count from the day on which it really left.",
+    )
+    delay = fields.Integer(
+        string="Days",
+        default=7,
+        required=True,
+        help="Calendar days after the due date, or after the previous reminder. "
+        "Negative: before the due date. 1 is the day after the due date.",
+    )
+    timing = fields.Char(compute="_compute_timing", string="When")
+    repeat_every = fields.Integer(
+        string="Repeat Every",
+        help="Days after which the last step is sent again. 0: it is sent once.",
+    )
+    repeat_max = fields.Integer(
+        string="Repetitions",
+        help="How many times the last step is repeated after it was sent first. "
+        "0: until the invoice is paid.",
+    )
+
+    # === What === #
+    mode = fields.Selection(
+        selection=[("auto", "Automatic")],
+        default="auto",
+        required=True,
+        help="Automatic: leaves by itself.",
+    )
+    channel = fields.Selection(
+        selection=[("email", "E-mail")], default="email", required=True
+    )
+    content = fields.Selection(
+        selection=[("template", "E-mail template"), ("text", "Text typed here")],
+        default="template",
+        required=True,
+    )
+    template_id = fields.Many2one(
+        comodel_name="mail.template",
+        string="E-mail Template",
+        domain="[('model', '=', 'dunning.reminder')]",
+        ondelete="restrict",
+        index="btree_not_null",
+    )
+    subject = fields.Char(translate=True)
+    body = fields.Html(
+        string="Text",
+        translate=True,
+        sanitize_attributes=True,
+        help="Write {{ invoice_number }} or {% if payment_link %} … {% endif %}.",
+    )
+
+    _check_repeat = models.Constraint(
+        "CHECK (repeat_every >= 0 AND repeat_max >= 0)",
+        "The days and the number of repetitions cannot be negative.",
+    )
+    _check_previous = models.Constraint(
+        "CHECK (trigger != 'previous' OR delay > 0)",
+        "A step that counts from the previous reminder comes at least one day "
+        "after it.",
+    )
+
+    # ------------------------------------------------------------------------
+    # COMPUTE
+    # ------------------------------------------------------------------------
+
+    @api.depends("sequence", "sequence_id.step_ids.sequence")
+    def _compute_number(self):
+        for step in self:
+            siblings = step.sequence_id.step_ids.sorted("sequence")
+            position = {sibling: i for i, sibling in enumerate(siblings, 1)}
+            step.number = position.get(step, len(siblings) + 1)
+
+    @api.depends("trigger", "delay", "repeat_every", "repeat_max")
+    @api.depends_context("lang")
+    def _compute_timing(self):
+        for step in self:
+            step.timing = step._get_timing()
+
+    def _get_timing(self):
+        """Say in words when the step comes (G06)."""
+        self.ensure_one()
+        days = abs(self.delay)
+        if self.trigger == plan.PREVIOUS:
+            text = self.env._("%(days)s days after the previous reminder", days=days)
+        elif not self.delay:
+            text = self.env._("on the due date")
+        elif self.delay < 0:
+            text = (
+                self.env._("1 day before the due date")
+                if days == 1
+                else self.env._("%(days)s days before the due date", days=days)
+            )
+        else:
+            text = (
+                self.env._("1 day after the due date")
+                if days == 1
+                else self.env._("%(days)s days after the due date", days=days)
+            )
+        if not self.repeat_every:
+            return text
+        if not self.repeat_max:
+            return self.env._(
+                "%(timing)s, then every %(every)s days until paid",
+                timing=text,
+                every=self.repeat_every,
+            )
+        return self.env._(
+            "%(timing)s, then %(times)s more times, every %(every)s days",
+            timing=text,
+            times=self.repeat_max,
+            every=self.repeat_every,
+        )
+
+    # ------------------------------------------------------------------------
+    # CONSTRAINTS
+    # ------------------------------------------------------------------------
+
+    @api.constrains("sequence", "trigger", "delay", "repeat_every", "sequence_id")
+    def _check_order(self):
+        for sequence in self.sequence_id:
+            self._check_rhythm(sequence.step_ids.sorted("sequence"))
+
+    @api.model
+    def _check_rhythm(self, steps):
+        """Refuse what cannot go in order: see "Order" in the documentation."""
+        if steps and steps[0].trigger == plan.PREVIOUS:
+            raise ValidationError(
+                self.env._(
+                    "“%(step)s” is the first step: there is no previous reminder to "
+                    "count from. Let it count from the due date.",
+                    step=steps[0].name,
+                )
+            )
+        dated = steps.filtered(lambda step: step.trigger == plan.DUE_DATE)
+        for before, after in zip(dated, dated[1:], strict=False):
+            if after.delay <= before.delay:
+                raise ValidationError(
+                    self.env._(
+                        "“%(after)s” (%(after_timing)s) must come later than "
+                        "“%(before)s” (%(before_timing)s), which stands above it. "
+                        "Change the days or the order.",
+                        after=after.name,
+                        after_timing=after.timing,
+                        before=before.name,
+                        before_timing=before.timing,
+                    )
+                )
+        repeated = steps[:-1].filtered("repeat_every")
+        if repeated:
+            raise ValidationError(
+                self.env._(
+                    "“%(step)s” repeats, but another step follows it. Only the last "
+                    "step can repeat.",
+                    step=repeated[0].name,
+                )
+            )
+
+    @api.constrains("content", "template_id", "subject", "body")
+    def _check_content(self):
+        for step in self:
+            if step.content == "template":
+                step._check_template()
+            else:
+                step._check_typed_text()
+
+    def _check_template(self):
+        self.ensure_one()
+        if not self.template_id:
+            raise ValidationError(
+                self.env._(
+                    "Choose an e-mail template for the step “%(step)s”, or type its "
+                    "text.",
+                    step=self.name,
+                )
+            )
+        if self.template_id.sudo().model != "dunning.reminder":
+            raise ValidationError(
+                self.env._(
+                    "The template “%(template)s” is not made for payment reminders. "
+                    "Choose one that applies to “Payment Reminder”.",
+                    template=self.template_id.display_name,
+                )
+            )
+
+    def _check_typed_text(self):
+        self.ensure_one()
+        if not self.subject or is_html_empty(self.body):
+            raise ValidationError(
+                self.env._(
+                    "Type the subject and the text of the step “%(step)s”.",
+                    step=self.name,
+                )
+            )
+        for source in (self.subject, self.body):
+            error = typed_text.problem(str(source))
+            if error:
+                raise ValidationError(self._get_typed_text_message(error))
+
+    def _get_typed_text_message(self, error):
+        """Say what is wrong with a typed text, and what may stand in it."""
+        fields_list = ", ".join(typed_text.FIELDS)
+        part = error.args[0]
+        if isinstance(error, typed_text.TooLong):
+            return self.env._(
+                "The text of the step “%(step)s” is longer than %(length)s characters.",
+                step=self.name,
+                length=part,
+            )
+        if isinstance(error, typed_text.UnknownField):
+            return self.env._(
+                "There is no field “%(field)s” in the step “%(step)s”. The fields "
+                "are: %(fields)s.",
+                field=part,
+                step=self.name,
+                fields=fields_list,
+            )
+        if isinstance(error, typed_text.BrokenSyntax):
+            return self.env._(
+                "The text of the step “%(step)s” cannot be read: %(reason)s.",
+                step=self.name,
+                reason=part,
+            )
+        return self.env._(
+            "“%(part)s” cannot be used in the step “%(step)s”. Only {{ field }} and "
+            "{%% if field %%} … {%% endif %%} are possible, with these fields: "
+            "%(fields)s.",
+            part=part,
+            step=self.name,
+            fields=fields_list,
+        )
+
+    # ------------------------------------------------------------------------
+    # CRUD: an edited step moves the instalments that follow its sequence
+    # ------------------------------------------------------------------------
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        steps = super().create(vals_list)
+        self.env["dunning.mark"]._mark("sequence", steps.sequence_id.ids)
+        return steps
+
+    def write(self, vals):
+        res = super().write(vals)
+        if {"sequence", "trigger", "delay", "repeat_every", "repeat_max"} & vals.keys():
+            self.env["dunning.mark"]._mark("sequence", self.sequence_id.ids)
+        return res
+
+    def unlink(self):
+        self.env["dunning.mark"]._mark("sequence", self.sequence_id.ids)
+        return super().unlink()
+
+    # ------------------------------------------------------------------------
+    # BUSINESS
+    # ------------------------------------------------------------------------
+
+    def _prepare_plan_step(self):
+        self.ensure_one()
+        return plan.Step(
+            self.id, self.trigger, self.delay, self.repeat_every, self.repeat_max
+        )
+
+    def _render_typed(self, values):
+        """Return the subject and body of a typed step.
+
+        :param values: the merge fields, see ``dunning.reminder._get_merge_values``
+        """
+        self.ensure_one()
+        subject = typed_text.render(self.subject or "", values)
+        body = typed_text.render(self.body or Markup(), values, html=True)
+        return " ".join(subject.split()), body

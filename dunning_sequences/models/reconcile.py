@@ -1,0 +1,613 @@
+"""Reconcile: keep enrollments equal to what invoices, settings and reminders say.
+
+One set-based query reads, for each instalment, all that decides about it; the
+decisions are taken in Python on plain rows, dates once per distinct tuple; only
+differences are written. Idempotent, and the only writer of enrollments.
+"""
+
+from collections import defaultdict
+from datetime import date, timedelta
+from functools import partial
+
+from odoo import api, models
+from odoo.tools import SQL, split_every
+
+from ..tools import plan
+
+#: Invoices per query: bounds memory, whatever the size of the company.
+CHUNK = 5000
+
+#: What reconcile writes, in the order of the SQL statements below.
+COLUMNS = (
+    "move_line_id",
+    "partner_id",
+    "company_id",
+    "sequence_id",
+    "entered_on",
+    "first_step_id",
+    "catch_up",
+    "next_step_id",
+    "next_date",
+    "occurrence",
+    "state",
+    "hold_reason",
+    "hold_until",
+)
+
+
+class DunningEnrollment(models.Model):
+    _inherit = "dunning.enrollment"
+
+    @api.model
+    def _reconcile(self, moves=None, today=None, posted=None):
+        """Make the enrollments of some invoices, or of all, true again.
+
+        :param moves: invoices; None for all
+        :param today: default: each company's own day
+        :param posted: {invoice id: day of posting}, as far as it is known
+        """
+        if moves is None:
+            companies = self._get_companies(today or date.max)
+            for company in companies:
+                self._reconcile_company(company, today)
+            return
+        for ids in split_every(CHUNK, moves.ids):
+            self.sudo()._reconcile_moves(ids, today, posted or {})
+
+    @api.model
+    def _reconcile_company(self, company, today=None):
+        """All invoices of a company: those still open, and those enrolled."""
+        self.env.flush_all()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT id FROM account_move
+                 WHERE company_id = %(company)s AND state = 'posted'
+                   AND move_type IN ('out_invoice', 'out_receipt')
+                   AND payment_state IN
+                       ('not_paid', 'partial', 'in_payment', 'blocked')
+                UNION
+                SELECT move_id FROM dunning_enrollment
+                 WHERE company_id = %(company)s AND state != 'stopped'
+                """,
+                company=company.id,
+            )
+        )
+        for ids in split_every(CHUNK, sorted(move_id for (move_id,) in rows)):
+            self.sudo()._reconcile_moves(list(ids), today, {})
+
+    def _reconcile_moves(self, move_ids, today, posted):
+        self.env.flush_all()
+        self._follow_due_dates(move_ids)
+        rows = self._read_instalments(list(move_ids), today, posted)
+        rhythms = self._read_rhythms(rows)
+        decide = partial(self._decide, rhythms=rhythms, planned={})
+        for row in rows:
+            row["decision"] = decide(row)
+        self._guard_due(rows)
+        self._apply(rows)
+
+    # ------------------------------------------------------------------------
+    # READ
+    # ------------------------------------------------------------------------
+
+    def _read_instalments(self, move_ids, today, posted):
+        """Return one dict per instalment, with all that decides about it."""
+        cr = self.env.cr
+        cr.execute(self._get_instalments_sql(move_ids, today, posted))
+        names = [column.name for column in cr.description]
+        return [dict(zip(names, row, strict=True)) for row in cr.fetchall()]
+
+    def _get_instalments_sql(self, move_ids, today, posted):
+        return SQL(
+            """
+            WITH company (id, today, sequence_id, since, from_date, chain) AS (
+                VALUES %(companies)s
+            ), posted (move_id, day) AS (
+                SELECT res_id, MIN(day) FROM dunning_mark
+                 WHERE kind = 'posted' AND res_id = ANY(%(ids)s) GROUP BY res_id
+                UNION ALL
+                SELECT key::int, value::date FROM jsonb_each_text(%(posted)s::jsonb)
+            ), instalment AS (
+                SELECT line.move_id,
+                       COALESCE(line.date_maturity, move.invoice_date_due,
+                                move.invoice_date) AS due_date,
+                       MIN(line.id) AS move_line_id,
+                       SUM(line.amount_residual) AS residual,
+                       SUM(line.amount_residual_currency) AS residual_currency,
+                       BOOL_OR(line.no_followup) AS no_followup
+                  FROM account_move_line line
+                  JOIN account_move move ON move.id = line.move_id
+                 WHERE move.id = ANY(%(ids)s) AND move.state = 'posted'
+                   AND move.move_type IN ('out_invoice', 'out_receipt')
+                   AND line.display_type = 'payment_term'
+              GROUP BY 1, 2
+            )
+            SELECT COALESCE(instalment.move_id, enrolled.move_id) AS move_id,
+                   COALESCE(instalment.due_date, enrolled.due_date) AS due_date,
+                   instalment.move_line_id, instalment.residual,
+                   instalment.residual_currency, instalment.no_followup,
+                   enrolled.id AS enrollment_id, %(enrolled)s,
+                   move.state AS move_state, move.payment_state,
+                   move.company_id AS move_company_id, move.is_move_sent,
+                   move.commercial_partner_id, move.invoice_date,
+                   method.payment_method_id,
+                   company.today, company.from_date,
+                   wanted.level, wanted.sequence_id AS wanted_id, wanted.since,
+                   wanted.catch_up AS partner_catch_up,
+                   posted.day AS posted_on,
+                   last.step_id AS last_step_id, last.occurrence AS last_occurrence,
+                   last.day AS last_day, last.state AS last_state,
+                   failure.step_id AS failed_step_id,
+                   failure.occurrence AS failed_occurrence,
+                   hold.kind AS hold_kind, hold.last_day AS hold_last_day,
+                   transaction.id IS NOT NULL AS has_transaction
+              FROM instalment
+         FULL JOIN (SELECT * FROM dunning_enrollment WHERE move_id = ANY(%(ids)s))
+                   AS enrolled USING (move_id, due_date)
+              JOIN account_move move
+                ON move.id = COALESCE(instalment.move_id, enrolled.move_id)
+              JOIN company ON company.id = move.company_id
+              JOIN res_partner partner ON partner.id = move.commercial_partner_id
+         LEFT JOIN account_payment_method_line method
+                ON method.id = move.preferred_payment_method_line_id
+         LEFT JOIN LATERAL (SELECT MIN(day) AS day FROM posted
+                             WHERE posted.move_id = move.id) posted ON TRUE
+         LEFT JOIN LATERAL (%(wanted)s) wanted ON TRUE
+         LEFT JOIN LATERAL (%(last)s) last ON TRUE
+         LEFT JOIN LATERAL (%(failure)s) failure ON TRUE
+         LEFT JOIN LATERAL (%(hold)s) hold ON TRUE
+         LEFT JOIN LATERAL (
+                SELECT t.id FROM payment_transaction t
+                  JOIN account_invoice_transaction_rel rel
+                    ON rel.transaction_id = t.id
+                 WHERE rel.invoice_id = move.id
+                   AND t.state IN ('pending', 'authorized') LIMIT 1
+                ) transaction ON TRUE
+             WHERE enrolled.id IS NOT NULL OR instalment.residual > 0
+          ORDER BY move.id, due_date
+            """,
+            companies=self._get_companies_sql(today),
+            ids=list(move_ids),
+            posted=self._get_json(posted),
+            enrolled=SQL(", ").join(
+                SQL(
+                    "%s AS %s",
+                    SQL.identifier("enrolled", name),
+                    SQL.identifier(f"old_{name}"),
+                )
+                for name in COLUMNS
+            ),
+            wanted=self._get_wanted_sql(),
+            last=self._get_last_sql(),
+            failure=self._get_failure_sql(),
+            hold=self._get_hold_sql(),
+        )
+
+    @api.model
+    def _get_json(self, posted):
+        pairs = ", ".join(f'"{key}": "{day}"' for key, day in posted.items())
+        return "{" + pairs + "}"
+
+    def _get_companies_sql(self, today):
+        """Each company's day and default; a branch follows its parent's."""
+        companies = self.env["res.company"].sudo().search([])
+        rows = []
+        for company in companies:
+            parents = company.parent_ids.sorted("parent_path", reverse=True)
+            default = next((c for c in parents if c.dunning_sequence_id), company)
+            rows.append(
+                SQL(
+                    "(%s::int, %s::date, %s::int, %s::date, %s::date, %s::text[])",
+                    company.id,
+                    today or company._dunning_today(),
+                    default.dunning_sequence_id.id or None,
+                    default.dunning_since or None,
+                    default.dunning_from_date or None,
+                    [str(parent.id) for parent in parents],
+                )
+            )
+        return SQL(", ").join(rows)
+
+    def _get_wanted_sql(self):
+        """Whose sequence: the invoice's, else the customer's, else the company's.
+
+        The customer's is company-dependent: {"company id": value}.
+        """
+        return SQL(
+            """
+            SELECT CASE WHEN move.dunning_policy IS NOT NULL THEN 'move'
+                        WHEN own.policy IS NOT NULL THEN 'partner'
+                        ELSE 'company' END AS level,
+                   CASE WHEN move.dunning_policy = 'none' THEN NULL
+                        WHEN move.dunning_policy = 'own' THEN move.dunning_sequence_id
+                        WHEN own.policy = 'none' THEN NULL
+                        WHEN own.policy = 'own' THEN own.sequence_id
+                        ELSE company.sequence_id END AS sequence_id,
+                   CASE WHEN move.dunning_policy IS NOT NULL THEN move.dunning_since
+                        WHEN own.policy IS NOT NULL THEN own.since
+                        ELSE company.since END AS since,
+                   own.catch_up
+              FROM (SELECT 1) AS one
+         LEFT JOIN LATERAL (
+                SELECT partner.dunning_policy->>key AS policy,
+                       (partner.dunning_sequence_id->>key)::int AS sequence_id,
+                       (partner.dunning_since->>key)::date AS since,
+                       partner.dunning_catch_up->>key AS catch_up
+                  FROM unnest(company.chain) WITH ORDINALITY AS chain (key, rank)
+                 WHERE partner.dunning_policy->>key IS NOT NULL
+              ORDER BY rank LIMIT 1
+                ) own ON TRUE
+            """
+        )
+
+    def _get_last_sql(self):
+        """The last reminder of the instalment that counts."""
+        return SQL(
+            """
+            SELECT line.step_id, line.occurrence, reminder.state,
+                   COALESCE(reminder.sent_on, reminder.date) AS day
+              FROM dunning_reminder_line line
+              JOIN dunning_reminder reminder ON reminder.id = line.reminder_id
+             WHERE line.move_id = COALESCE(instalment.move_id, enrolled.move_id)
+               AND line.due_date = COALESCE(instalment.due_date, enrolled.due_date)
+               AND line.counts
+          ORDER BY day DESC, line.id DESC LIMIT 1
+            """
+        )
+
+    def _get_failure_sql(self):
+        """The newest reminder of the instalment, if it failed for good."""
+        return SQL(
+            """
+            SELECT newest.step_id, newest.occurrence FROM (
+                SELECT line.step_id, line.occurrence, reminder.state
+                  FROM dunning_reminder_line line
+                  JOIN dunning_reminder reminder ON reminder.id = line.reminder_id
+                 WHERE line.move_id = COALESCE(instalment.move_id, enrolled.move_id)
+                   AND line.due_date
+                       = COALESCE(instalment.due_date, enrolled.due_date)
+              ORDER BY line.id DESC LIMIT 1
+                ) newest WHERE newest.state IN ('failed', 'bounced')
+            """
+        )
+
+    def _get_hold_sql(self):
+        """The hold that is shown: dispute, then pause, promise and reply."""
+        return SQL(
+            """
+            SELECT h.kind, h.last_day FROM dunning_hold h
+             WHERE h.closed_on IS NULL AND h.since <= company.today
+               AND (h.last_day IS NULL OR h.last_day >= company.today)
+               AND ((h.partner_id = move.commercial_partner_id
+                     AND h.company_id::text = ANY(company.chain))
+                    OR EXISTS (SELECT 1 FROM dunning_hold_move_rel rel
+                                WHERE rel.hold_id = h.id AND rel.move_id = move.id))
+          ORDER BY array_position(
+                       ARRAY['dispute', 'pause', 'promise', 'reply'], h.kind::text),
+                   h.last_day DESC NULLS FIRST LIMIT 1
+            """
+        )
+
+    def _read_rhythms(self, rows):
+        """Return {sequence id: sequence and its steps} of all rows."""
+        ids = {row["wanted_id"] for row in rows if row["wanted_id"]}
+        sequences = self.env["dunning.sequence"].browse(ids)
+        return {sequence.id: (sequence, sequence._get_rhythm()) for sequence in sequences}
+
+    # ------------------------------------------------------------------------
+    # DECIDE
+    # ------------------------------------------------------------------------
+
+    @api.model
+    def _decide(self, row, rhythms, planned):
+        """Return what the enrollment of a row must be, None for no enrollment.
+
+        :param planned: memory of the plan, shared by the rows of a chunk
+        """
+        over = self._get_over_reason(row)
+        if over:
+            return self._get_over_decision(row, over)
+        sequence, steps = rhythms[row["wanted_id"]]
+        if sequence.state != "running" and not row["enrollment_id"]:
+            return None
+        entry = self._get_entry(row, sequence, steps)
+        last = self._get_last(row)
+        key = (sequence.id, row["due_date"], entry, last)
+        if key not in planned:
+            planned[key] = plan.following(steps, row["due_date"], entry, last)
+        coming = planned[key]
+        decision = {
+            "move_line_id": row["move_line_id"],
+            "partner_id": row["commercial_partner_id"],
+            "company_id": row["move_company_id"],
+            "sequence_id": sequence.id,
+            "entered_on": self._get_entered_on(row, sequence, entry),
+            "first_step_id": entry.step_id if entry else None,
+            "catch_up": entry.catch_up if entry else row["old_catch_up"],
+            "next_step_id": coming.step_id if coming else None,
+            "next_date": coming.date if coming else None,
+            "occurrence": coming.occurrence if coming else 0,
+        }
+        state, reason, until = self._get_standing(row, sequence, entry, coming)
+        decision.update(state=state, hold_reason=reason, hold_until=until)
+        return decision
+
+    @api.model
+    def _get_over_reason(self, row):
+        """Why nothing more is to be done about an instalment, None if it is open.
+
+        Hook: override to leave out other invoices.
+        """
+        if row["move_state"] != "posted":
+            return "cancelled"
+        if row["payment_state"] in ("paid", "reversed"):
+            return row["payment_state"]
+        if row["residual"] is None:
+            return "gone"
+        if row["residual"] <= 0:
+            return "paid"
+        if row["payment_state"] == "invoicing_legacy" or not row["wanted_id"]:
+            return "no_sequence"
+        if (
+            row["level"] == "company"
+            and row["from_date"]
+            and (row["invoice_date"] or row["due_date"]) < row["from_date"]
+        ):
+            return "from_date"
+        return None
+
+    @api.model
+    def _get_over_decision(self, row, reason):
+        """An instalment that was enrolled stays, stopped; another gets no row."""
+        if not row["enrollment_id"]:
+            return None
+        decision = {name: row[f"old_{name}"] for name in COLUMNS}
+        decision.update(
+            state="stopped",
+            hold_reason=reason,
+            hold_until=None,
+            next_step_id=None,
+            next_date=None,
+            occurrence=0,
+        )
+        return decision
+
+    @api.model
+    def _get_entry(self, row, sequence, steps):
+        """Return the entry of an instalment, None when it stays out.
+
+        An instalment that was reminded keeps its entry while it keeps its
+        sequence. One that never was is judged anew when its sequence was
+        started, or joined, later than it entered.
+        """
+        since = self._get_since(row, sequence)
+        catch_up = self._get_catch_up(row, sequence)
+        if row["old_entered_on"] and row["old_sequence_id"] != sequence.id:
+            since = row["today"]
+            if row["last_day"]:
+                return plan.Entry(None, since, catch_up)
+        elif row["old_entered_on"] and (
+            row["last_day"] or row["old_entered_on"] >= since
+        ):
+            since = row["old_entered_on"]
+            catch_up = row["old_catch_up"] or catch_up
+            if row["last_day"] or row["old_first_step_id"]:
+                return plan.Entry(row["old_first_step_id"], since, catch_up)
+        return plan.enter(steps, row["due_date"], since, catch_up)
+
+    @api.model
+    def _get_entered_on(self, row, sequence, entry):
+        """The day is kept for those that stay out, too: it is why they do."""
+        if entry:
+            return entry.on
+        return row["old_entered_on"] or self._get_since(row, sequence)
+
+    @api.model
+    def _get_catch_up(self, row, sequence):
+        """How it enters: the customer's choice, else the sequence's."""
+        if row["level"] == "partner" and row["partner_catch_up"]:
+            return row["partner_catch_up"]
+        return sequence.catch_up
+
+    @api.model
+    def _get_since(self, row, sequence):
+        """The later of start, joining and posting; never after today.
+
+        Invoices whose posting nobody noticed were there before the sequence.
+        """
+        today = row["today"]
+        posted = row["posted_on"] or row["invoice_date"]
+        if posted and posted > today:
+            posted = row["invoice_date"]
+        days = [sequence.started_on, row["since"], posted]
+        return min(max((day for day in days if day), default=today), today)
+
+    @api.model
+    def _get_last(self, row):
+        if not row["last_day"]:
+            return None
+        return plan.Last(row["last_step_id"], row["last_occurrence"] or 0, row["last_day"])
+
+    @api.model
+    def _get_standing(self, row, sequence, entry, coming):
+        """Return (state, reason, until): does the instalment go on or wait?
+
+        Here: what the database says at once. What is only asked about those
+        that are due comes in `_guard_due`. Hook: override to hold for reasons of
+        your own.
+        """
+        if entry is None:
+            return "held", "older", None
+        if coming is None:
+            return "done", None, None
+        if row["hold_kind"]:
+            return "held", row["hold_kind"], row["hold_last_day"]
+        reason = self._get_hold_reason(row, sequence)
+        if reason:
+            return "held", reason, None
+        failed = (row["failed_step_id"], row["failed_occurrence"] or 0)
+        if failed == (coming.step_id, coming.occurrence):
+            return "todo", "failed", None
+        return "running", None, None
+
+    @api.model
+    def _get_hold_reason(self, row, sequence):
+        if row["payment_state"] in ("blocked", "in_payment"):
+            return row["payment_state"]
+        if row["no_followup"]:
+            return "no_followup"
+        if row["has_transaction"]:
+            return "transaction"
+        if row["payment_method_id"] in sequence.excluded_payment_method_ids.ids:
+            return "payment_method"
+        if sequence.state != "running" or not sequence.active:
+            return "sequence_off"
+        if sequence.require_sent and not row["is_move_sent"]:
+            return "not_sent"
+        if row["last_state"] == "queued":
+            return "leaving"
+        return None
+
+    # ------------------------------------------------------------------------
+    # APPLY
+    # ------------------------------------------------------------------------
+
+    def _apply(self, rows):
+        """Write the differences, and nothing else."""
+        new, changed = [], []
+        for row in rows:
+            decision = row["decision"]
+            if decision is None:
+                continue
+            values = tuple(decision[name] for name in COLUMNS)
+            if not row["enrollment_id"]:
+                new.append((row["move_id"], row["due_date"], *values))
+            elif values != tuple(row[f"old_{name}"] for name in COLUMNS):
+                changed.append((row["enrollment_id"], *values))
+        self._insert(new)
+        self._update(changed)
+        if new or changed:
+            self.invalidate_model()
+            self.env["account.move"].invalidate_model(
+                self.env["account.move"]._get_dunning_fields()
+            )
+
+    def _insert(self, rows):
+        if not rows:
+            return
+        columns = ("move_id", "due_date", *COLUMNS)
+        self.env.cr.execute_values(
+            f"""
+            INSERT INTO dunning_enrollment
+                   ({", ".join(columns)}, create_uid, create_date, write_uid, write_date)
+            VALUES %s ON CONFLICT (move_id, due_date) DO NOTHING
+            """,
+            rows,
+            template=self._get_template(
+                columns, f"{self.env.uid}, now(), {self.env.uid}, now()"
+            ),
+        )
+
+    def _update(self, rows):
+        if not rows:
+            return
+        columns = ("id", *COLUMNS)
+        assignments = ", ".join(f"{name} = new.{name}" for name in COLUMNS)
+        self.env.cr.execute_values(
+            f"""
+            UPDATE dunning_enrollment SET {assignments}, write_date = now()
+              FROM (VALUES %s) AS new ({", ".join(columns)})
+             WHERE dunning_enrollment.id = new.id
+            """,
+            rows,
+            template=self._get_template(columns),
+        )
+
+    def _get_template(self, columns, tail=""):
+        """Typed placeholders: a column of NULLs alone would be text."""
+        types = {"many2one": "int", "integer": "int", "date": "date"}
+        marks = ", ".join(
+            f"%s::{types.get(self._fields[name].type, 'varchar')}" for name in columns
+        )
+        return f"({marks}, {tail})" if tail else f"({marks})"
+
+    # ------------------------------------------------------------------------
+    # DUE DATES
+    # ------------------------------------------------------------------------
+
+    def _follow_due_dates(self, move_ids):
+        """When due dates change, history follows to the new ones, in order.
+
+        Nothing is sent again; an instalment never reminded enters anew.
+        """
+        moved = self._read_moved_due_dates(move_ids)
+        if not moved:
+            return
+        self.env.cr.execute(
+            """
+            DELETE FROM dunning_enrollment e
+             WHERE e.id = ANY(%s) AND NOT EXISTS (
+                   SELECT 1 FROM dunning_reminder_line l WHERE l.counts
+                      AND l.move_id = e.move_id AND l.due_date = e.due_date)
+            """,
+            [[enrollment_id for enrollment_id, *_ in moved]],
+        )
+        pairs = [(move_id, old, new) for _id, move_id, old, new in moved]
+        # By way of a far date: a new date can be the old one of another instalment.
+        far = timedelta(days=400_000)
+        steps = [(m, old, old + far) for m, old, new in pairs]
+        steps_back = [(m, old + far, new) for m, old, new in pairs]
+        for table in ("dunning_enrollment", "dunning_reminder_line"):
+            for values in (steps, steps_back):
+                self.env.cr.execute_values(
+                    f"""
+                    UPDATE {table} SET due_date = new.due_date
+                      FROM (VALUES %s) AS new (move_id, old_date, due_date)
+                     WHERE {table}.move_id = new.move_id
+                       AND {table}.due_date = new.old_date
+                    """,
+                    values,
+                    template="(%s::int, %s::date, %s::date)",
+                )
+        self.env["dunning.reminder.line"].invalidate_model(["due_date"])
+
+    def _read_moved_due_dates(self, move_ids):
+        """Return (enrollment id, invoice id, old date, new date) of what moved."""
+        rows = self.env.execute_query(
+            SQL(
+                """
+                WITH instalment AS (
+                    SELECT line.move_id,
+                           COALESCE(line.date_maturity, move.invoice_date_due,
+                                    move.invoice_date) AS due_date,
+                           SUM(line.amount_residual) AS residual
+                      FROM account_move_line line
+                      JOIN account_move move ON move.id = line.move_id
+                     WHERE move.id = ANY(%(ids)s) AND move.state = 'posted'
+                       AND line.display_type = 'payment_term'
+                  GROUP BY 1, 2
+                )
+                SELECT enrolled.id, move_id, due_date
+                  FROM (SELECT id, move_id, due_date FROM dunning_enrollment
+                         WHERE move_id = ANY(%(ids)s)) AS enrolled
+             FULL JOIN instalment USING (move_id, due_date)
+                 WHERE enrolled.id IS NULL AND instalment.residual > 0
+                    OR instalment.move_id IS NULL
+                """,
+                ids=list(move_ids),
+            )
+        )
+        vanished, appeared = defaultdict(dict), defaultdict(list)
+        for enrollment_id, move_id, due_date in rows:
+            if enrollment_id:
+                vanished[move_id][due_date] = enrollment_id
+            else:
+                appeared[move_id].append(due_date)
+        return [
+            (by_date[old], move_id, old, new)
+            for move_id, by_date in vanished.items()
+            for old, new in zip(
+                sorted(by_date), sorted(appeared[move_id]), strict=False
+            )
+        ]

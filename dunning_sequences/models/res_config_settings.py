@@ -1,0 +1,19 @@
+from odoo import fields, models
+
+
+class ResConfigSettings(models.TransientModel):
+    _inherit = "res.config.settings"
+
+    dunning_sequence_id = fields.Many2one(
+        related="company_id.dunning_sequence_id", readonly=False
+    )
+    dunning_from_date = fields.Date(
+        related="company_id.dunning_from_date", readonly=False
+    )
+    dunning_tz = fields.Selection(related="company_id.dunning_tz", readonly=False)
+    dunning_hour_from = fields.Float(
+        related="company_id.dunning_hour_from", readonly=False
+    )
+    dunning_hour_to = fields.Float(
+        related="company_id.dunning_hour_to", readonly=False
+    )

@@ -1,0 +1,175 @@
+from odoo import api, fields, models
+
+#: Changes of a contact that the enrollments of its customer must follow.
+MARKING_FIELDS = {
+    "dunning_policy",
+    "dunning_sequence_id",
+    "dunning_since",
+    "dunning_catch_up",
+    "dunning_contact",
+    "email",
+    "active",
+    "parent_id",
+    "type",
+}
+
+
+class ResPartner(models.Model):
+    _inherit = "res.partner"
+
+    dunning_policy = fields.Selection(
+        selection=[("own", "A sequence of its own"), ("none", "No reminders")],
+        string="Payment Reminders",
+        company_dependent=True,
+        help="Empty: as set in the company's settings.",
+    )
+    dunning_sequence_id = fields.Many2one(
+        comodel_name="dunning.sequence",
+        string="Reminder Sequence",
+        company_dependent=True,
+        domain="[('company_id', 'parent_of', current_company_id)]",
+    )
+    dunning_since = fields.Date(
+        string="Reminded Since",
+        company_dependent=True,
+        help="The day on which the customer joined his sequence.",
+    )
+    dunning_catch_up = fields.Selection(
+        selection="_selection_dunning_catch_up",
+        string="Older Invoices Start",
+        company_dependent=True,
+        help="Empty: as the sequence says.",
+    )
+    dunning_contact = fields.Boolean(
+        string="Reminder Contact",
+        help="Gets the payment reminders of the customer. Several are possible.",
+    )
+    dunning_paused = fields.Boolean(
+        string="Reminders Paused",
+        compute="_compute_dunning_pause",
+        inverse="_inverse_dunning_pause",
+    )
+    dunning_pause_until = fields.Date(
+        string="Paused Until",
+        compute="_compute_dunning_pause",
+        inverse="_inverse_dunning_pause",
+    )
+    dunning_hold_ids = fields.One2many(
+        comodel_name="dunning.hold",
+        inverse_name="partner_id",
+        string="Reminder Holds",
+    )
+    dunning_reminders_count = fields.Integer(compute="_compute_dunning_reminders_count")
+
+    @api.model
+    def _selection_dunning_catch_up(self):
+        sequence = self.env["dunning.sequence"]
+        return sequence._fields["catch_up"]._description_selection(self.env)
+
+    @api.model
+    def _commercial_fields(self):
+        return super()._commercial_fields() + [
+            "dunning_policy",
+            "dunning_sequence_id",
+            "dunning_since",
+            "dunning_catch_up",
+        ]
+
+    def _compute_dunning_reminders_count(self):
+        counts = dict(
+            self.env["dunning.reminder"]._read_group(
+                [("partner_id", "in", self.commercial_partner_id.ids)],
+                ["partner_id"],
+                ["__count"],
+            )
+        )
+        for partner in self:
+            partner.dunning_reminders_count = counts.get(
+                partner.commercial_partner_id, 0
+            )
+
+    # ------------------------------------------------------------------------
+    # PAUSE
+    # ------------------------------------------------------------------------
+
+    def _get_dunning_pauses(self):
+        """The open pauses of these customers, in the company of the context."""
+        company = self.env.company
+        today = company._dunning_today()
+        return self.dunning_hold_ids.filtered(
+            lambda hold: hold.kind == "pause"
+            and hold.company_id == company
+            and not hold.closed_on
+            and (not hold.until or hold.until >= today)
+        )
+
+    @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
+    @api.depends_context("company")
+    def _compute_dunning_pause(self):
+        for partner in self:
+            pause = partner.commercial_partner_id._get_dunning_pauses()[:1]
+            partner.dunning_paused = bool(pause)
+            partner.dunning_pause_until = pause.until
+
+    def _inverse_dunning_pause(self):
+        wanted = [(p, p.dunning_paused, p.dunning_pause_until) for p in self]
+        for partner, paused, until in wanted:
+            customer = partner.commercial_partner_id
+            pauses = customer._get_dunning_pauses()
+            if not paused:
+                pauses.action_close()
+            elif pauses:
+                pauses[:1].write({"until": until})
+            else:
+                self.env["dunning.hold"].create(
+                    {
+                        "kind": "pause",
+                        "partner_id": customer.id,
+                        "company_id": self.env.company.id,
+                        "until": until,
+                    }
+                )
+
+    # ------------------------------------------------------------------------
+    # MARK
+    # ------------------------------------------------------------------------
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            self._stamp_dunning_since(vals)
+        partners = super().create(vals_list)
+        contacts = partners.filtered("dunning_contact")
+        self._dunning_mark_partners(contacts.commercial_partner_id)
+        return partners
+
+    def write(self, vals):
+        vals = dict(vals)
+        if {"dunning_policy", "dunning_sequence_id"} & vals.keys():
+            self._stamp_dunning_since(vals)
+        marking = MARKING_FIELDS & vals.keys()
+        before = self.commercial_partner_id if marking else self.browse()
+        res = super().write(vals)
+        if marking:
+            self._dunning_mark_partners(before | self.commercial_partner_id)
+        return res
+
+    @api.model
+    def _stamp_dunning_since(self, vals):
+        """Giving a customer a sequence enrolls him on that day (P01, P20)."""
+        if vals.get("dunning_sequence_id") and "dunning_policy" not in vals:
+            vals["dunning_policy"] = "own"
+        if vals.get("dunning_policy"):
+            vals.setdefault("dunning_since", self.env.company._dunning_today())
+
+    @api.model
+    def _dunning_mark_partners(self, partners):
+        self.env["dunning.mark"]._mark("partner", partners.ids)
+
+    def action_view_dunning_reminders(self):
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "dunning_sequences.dunning_reminder_action"
+        )
+        action["domain"] = [("partner_id", "in", self.commercial_partner_id.ids)]
+        action["context"] = {}
+        return action

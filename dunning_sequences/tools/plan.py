@@ -1,0 +1,218 @@
+"""Plan: turn the steps of a sequence into the date of the next reminder.
+
+Pure Python: no ORM and no clock, so that each rule can be read, doctested and
+tried at random without a database. All delays are calendar days.
+
+Words used here:
+
+* the *nominal date* of a step is where its rule puts it on the calendar of one
+  instalment: due date plus delay, or, for a step that counts from the previous
+  reminder, the nominal date of the step before plus its delay;
+* the *spacing* of a step is the number of days between its nominal date and the
+  one of the step before, and never less than one day;
+* an instalment *enters* a sequence at one step, its first; from there the steps
+  go in order, one at a time.
+
+>>> from datetime import date
+>>> steps = (Step(1, DUE_DATE, -3), Step(2, DUE_DATE, 7), Step(3, PREVIOUS, 10))
+>>> offsets(steps)
+(-3, 7, 17)
+>>> due = date(2026, 3, 1)
+>>> entry = enter(steps, due, since=date(2026, 2, 1), catch_up=CROSSING)
+>>> entry.step_id
+1
+>>> following(steps, due, entry)
+Next(step_id=1, date=datetime.date(2026, 2, 26), occurrence=0)
+>>> following(steps, due, entry, Last(1, 0, date(2026, 2, 26)))
+Next(step_id=2, date=datetime.date(2026, 3, 8), occurrence=0)
+
+After an outage of two weeks the steps still come one by one, as far from each
+other as the sequence wants it:
+
+>>> following(steps, due, entry, Last(2, 0, date(2026, 3, 22)))
+Next(step_id=3, date=datetime.date(2026, 4, 1), occurrence=0)
+>>> following(steps, due, entry, Last(3, 0, date(2026, 4, 1))) is None
+True
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+DUE_DATE = "due_date"
+PREVIOUS = "previous"
+
+CROSSING = "crossing"
+LATEST = "latest"
+FIRST = "first"
+
+#: P11: an instalment still enters by a step whose date was yesterday.
+GRACE_DAYS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The rule of one step. ``repeat_max`` 0 means: until paid."""
+
+    id: int
+    trigger: str
+    delay: int
+    repeat_every: int = 0
+    repeat_max: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where and when an instalment entered its sequence.
+
+    ``step_id`` None: in the middle, after a reminder of another sequence.
+    """
+
+    step_id: int | None
+    on: date
+    catch_up: str = CROSSING
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The last reminder that counts. ``step_id`` may be of another sequence."""
+
+    step_id: int | None
+    occurrence: int
+    sent_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The coming reminder; ``occurrence`` counts the repetitions of its step."""
+
+    step_id: int
+    date: date
+    occurrence: int
+
+
+def offsets(steps):
+    """Return the nominal date of each step, in days from the due date.
+
+    >>> offsets((Step(1, DUE_DATE, 5), Step(2, PREVIOUS, 5), Step(3, DUE_DATE, 30)))
+    (5, 10, 30)
+    """
+    days = []
+    for step in steps:
+        base = days[-1] if step.trigger == PREVIOUS and days else 0
+        days.append(base + step.delay)
+    return tuple(days)
+
+
+def enter(steps, due_date, since, catch_up):
+    """Return the entry of an instalment into a sequence, None if it stays out.
+
+    :param since: the later of start, joining and posting. Never the day of a
+        run: an outage loses nothing.
+    :param catch_up: ``crossing`` enters by passing the date of a step from
+        ``since`` on, with one day of grace; ``latest`` at the last step reached
+        by then (the first one when none is); ``first`` at the first step.
+
+    >>> steps = (Step(1, DUE_DATE, 7), Step(2, DUE_DATE, 15))
+    >>> due = date(2026, 3, 1)
+    >>> [enter(steps, due, date(2026, 3, day), CROSSING) for day in (9, 10, 18)]
+    ... # doctest: +NORMALIZE_WHITESPACE
+    [Entry(step_id=1, on=datetime.date(2026, 3, 9), catch_up='crossing'),
+     Entry(step_id=2, on=datetime.date(2026, 3, 10), catch_up='crossing'),
+     None]
+    >>> enter(steps, due, date(2026, 3, 18), LATEST).step_id
+    2
+    >>> enter(steps, due, date(2026, 3, 18), FIRST).step_id
+    1
+    """
+    nominal = [due_date + timedelta(days=days) for days in offsets(steps)]
+    if not steps:
+        return None
+    if catch_up == FIRST:
+        index = 0
+    elif catch_up == LATEST:
+        reached = [i for i, day in enumerate(nominal) if day <= since]
+        index = max(reached, default=0)
+    else:
+        earliest = since - timedelta(days=GRACE_DAYS)
+        index = next((i for i, day in enumerate(nominal) if day >= earliest), None)
+        if index is None:
+            return None
+    return Entry(steps[index].id, since, catch_up)
+
+
+def following(steps, due_date, entry, last=None):
+    """Return the reminder that follows, or None when the last step is sent.
+
+    :param entry: see :func:`enter`; None for an instalment that stays out
+    :param last: the last reminder that counts, None before the first one
+    """
+    if entry is None:
+        return None
+    index = {step.id: i for i, step in enumerate(steps)}
+    nominal = [due_date + timedelta(days=days) for days in offsets(steps)]
+    if last is None:
+        i = index.get(entry.step_id)
+        if i is None:  # that step was deleted since: enter anew
+            again = enter(steps, due_date, entry.on, entry.catch_up)
+            return following(steps, due_date, again)
+        return Next(steps[i].id, _not_before_entry(nominal[i], entry), 0)
+    if last.step_id not in index:
+        return _after_move(steps, nominal, entry, last)
+    i = index[last.step_id]
+    if i + 1 < len(steps):
+        return Next(steps[i + 1].id, _after(steps, nominal, i + 1, entry, last), 0)
+    return _repeat(steps[i], last)
+
+
+def _not_before_entry(day, entry):
+    """A step passed at entry has the day of entry, not a day in the past.
+
+    Within the grace of `crossing` the nominal date is kept, for the reader.
+    """
+    return day if entry.catch_up == CROSSING else max(day, entry.on)
+
+
+def _after(steps, nominal, i, entry, last):
+    """Date of step ``i`` when the one before was sent on ``last.sent_on``."""
+    if steps[i].trigger == PREVIOUS:
+        return last.sent_on + timedelta(days=steps[i].delay)
+    if _is_caught_up(nominal[i - 1], entry, last) and nominal[i] > last.sent_on:
+        return nominal[i]
+    spacing = max(1, (nominal[i] - nominal[i - 1]).days)
+    return max(nominal[i], last.sent_on + timedelta(days=spacing))
+
+
+def _is_caught_up(nominal, entry, last):
+    """Was the last reminder the one of an entry by `latest`, sent at once?
+
+    It was late on purpose: the steps after it keep their own dates. One day of
+    grace, as everywhere: the run of that day may have been over.
+    """
+    return (
+        entry.catch_up == LATEST
+        and last.step_id == entry.step_id
+        and last.occurrence == 0
+        and nominal < entry.on
+        and last.sent_on <= entry.on + timedelta(days=GRACE_DAYS)
+    )
+
+
+def _after_move(steps, nominal, entry, last):
+    """First step of another sequence after a move: nothing is said twice.
+
+    Its date is after the last reminder and not before the move.
+    """
+    for step, day in zip(steps, nominal, strict=True):
+        if day > last.sent_on and day >= entry.on:
+            return Next(step.id, day, 0)
+    return None
+
+
+def _repeat(step, last):
+    """Repetition of the last step, counted from its last sending."""
+    if not step.repeat_every:
+        return None
+    if step.repeat_max and last.occurrence >= step.repeat_max:
+        return None
+    day = last.sent_on + timedelta(days=step.repeat_every)
+    return Next(step.id, day, last.occurrence + 1)
