@@ -15,6 +15,7 @@
         "data/mail_message_subtype_data.xml",
         "data/reminder_templates.xml",
         "data/mail_template_data.xml",
+        "data/dunning_sequence_data.xml",
         "data/ir_cron_data.xml",
         "views/dunning_sequence_step_views.xml",
         "views/dunning_sequence_views.xml",

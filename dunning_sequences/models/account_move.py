@@ -141,8 +141,9 @@ class AccountMove(models.Model):
                        [MIN(CASE WHEN e.hold_reason = 'failed' THEN 1
                                  WHEN e.state = 'todo' THEN 2
                                  WHEN e.hold_reason = 'pause' THEN 3
+                                 WHEN e.state = 'running'
+                                   OR e.hold_reason = 'leaving' THEN 5
                                  WHEN e.state = 'held' THEN 4
-                                 WHEN e.state = 'running' THEN 5
                                  WHEN e.state = 'done' THEN 6 END)]
                   FROM dunning_enrollment e
                  WHERE e.move_id = %(id)s AND e.state != 'stopped'
@@ -328,6 +329,10 @@ class AccountMove(models.Model):
         sales = self.filtered(lambda m: m.move_type in ("out_invoice", "out_receipt"))
         self.env["dunning.mark"]._mark(kind, sales.ids)
 
+    def _dunning_refresh(self):
+        """Follow now: a person looks at it right after his click."""
+        self.env["dunning.enrollment"]._reconcile(self)
+
     def _post(self, soft=True):
         posted = super()._post(soft=soft)
         posted._dunning_mark("posted")
@@ -347,8 +352,7 @@ class AccountMove(models.Model):
         if MARKING_FIELDS & vals.keys():
             self._dunning_mark()
         if {"dunning_policy", "dunning_sequence_id"} & vals.keys():
-            # A person looks at it right after his click.
-            self.env["dunning.enrollment"]._reconcile(self)
+            self._dunning_refresh()
         return res
 
     @api.model

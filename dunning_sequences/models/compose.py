@@ -26,34 +26,25 @@ class DunningEnrollment(models.Model):
     _inherit = "dunning.enrollment"
 
     @api.model
-    def _compose_company(self, company, today):
-        """Write the reminders of a company that are due today.
-
-        :return: the reminders, those that failed included
-        """
-        reminders = self.env["dunning.reminder"]
-        partner_ids = self._get_due_partners(company, today)
+    def _get_due_chunks(self, company, today):
+        """Return lists of customers to whom something is due: one transaction each."""
         self._ensure_portal_tokens(company, today)
-        for ids in split_every(CHUNK, partner_ids):
-            try:
-                reminders += self._compose_partners(company, list(ids), today)
-            except psycopg2.errors.SerializationFailure:
-                # Somebody paid or edited meanwhile. A later run looks again; called
-                # from code, the transaction is the caller's to repeat.
-                if not self.env.context.get("ir_cron_progress_id"):
-                    raise
-                self.env.cr.rollback()
-                _logger.info("Reminders of customers %s wait for the next run", ids)
-            if not self._commit_progress(len(ids)):
-                break
-        return reminders
+        groups = self._read_group(self._get_due_domain(company, today), ["partner_id"])
+        partner_ids = sorted(partner.id for (partner,) in groups)
+        return [list(ids) for ids in split_every(CHUNK, partner_ids)]
 
     @api.model
-    def _get_due_partners(self, company, today):
-        groups = self._read_group(
-            self._get_due_domain(company, today), ["partner_id"], order="partner_id"
-        )
-        return sorted(partner.id for (partner,) in groups)
+    def _compose_partners_safely(self, company, partner_ids, today):
+        """Compose; customers whose invoices change at this moment wait for later."""
+        try:
+            return self._compose_partners(company, partner_ids, today)
+        except psycopg2.errors.SerializationFailure:
+            # Called from code, the transaction is the caller's to repeat.
+            if not self.env.context.get("ir_cron_progress_id"):
+                raise
+            self.env.cr.rollback()
+            _logger.info("Reminders of customers %s wait for the next run", partner_ids)
+            return self.env["dunning.reminder"]
 
     @api.model
     def _get_due_domain(self, company, today):
@@ -85,6 +76,10 @@ class DunningEnrollment(models.Model):
 
     @api.model
     def _compose_partners(self, company, partner_ids, today):
+        """Write the reminders of some customers that are due today.
+
+        :return: the reminders, those that failed included
+        """
         moves = self._lock_due(company, partner_ids, today)
         self._reconcile(moves, today)
         due = self.sudo().search(
@@ -138,7 +133,8 @@ class DunningEnrollment(models.Model):
     def _get_groups(self, today):
         """Return {key: (recipients, language, instalments)}: one mail each.
 
-        At most one mail per key a day: what comes later waits for tomorrow.
+        At most one mail per key a day: what comes later waits for tomorrow, and
+        for one that has not left yet.
         """
         recipients = self.move_id._get_dunning_recipients()
         groups = {}
@@ -150,13 +146,16 @@ class DunningEnrollment(models.Model):
             groups[key] = (whom, lang, members + enrollment)
         said = self.env["dunning.reminder"].search_fetch(
             [
-                ("date", "=", today),
                 ("grouping_key", "in", list(groups)),
+                "|",
+                ("state", "=", "queued"),
+                "&",
+                ("date", "=", today),
                 ("state", "in", REACHED),
             ],
             ["grouping_key"],
         )
-        for key in said.mapped("grouping_key"):
+        for key in set(said.mapped("grouping_key")):
             del groups[key]
         return groups
 
@@ -214,8 +213,7 @@ class DunningReminder(models.Model):
         except psycopg2.errors.SerializationFailure:
             raise
         except psycopg2.Error:
-            if len(groups) == 1:
-                raise
+            _logger.info("Reminders are written one by one", exc_info=True)
         reminders = self.browse()
         for group in groups:
             try:
@@ -248,7 +246,7 @@ class DunningReminder(models.Model):
     def _prepare_reminder_vals(self, key, recipients, lang, enrollments, today):
         """Hook: override to write more on a reminder."""
         carrier = enrollments.sorted(
-            lambda e: (-e.next_step_id.sequence, -e.next_step_id.id, e.due_date, e.id)
+            lambda e: self._get_carrier_key(e.next_step_id, e.due_date)
         )[:1]
         sequence, step = carrier.sequence_id, carrier.next_step_id
         return {
@@ -274,6 +272,11 @@ class DunningReminder(models.Model):
                 for enrollment in enrollments
             ],
         }
+
+    @api.model
+    def _get_carrier_key(self, step, due_date):
+        """Which instalment gives the text: the highest step, then the oldest."""
+        return (-step.sequence, -step.id, due_date)
 
     @api.model
     def _prepare_recipient_vals(self, recipients):
@@ -343,7 +346,21 @@ class DunningReminder(models.Model):
                         }
                     )
                 else:
-                    reminder.write({"subject": subject, "body": body})
+                    reminder.write(
+                        {
+                            "subject": subject,
+                            "body": body,
+                            "fingerprint": reminder._get_fingerprint(),
+                        }
+                    )
+
+    def _get_fingerprint(self):
+        """What the text was written from: when it changes, so must the text."""
+        self.ensure_one()
+        facts = [self.date, self.step_id.id, self.email_to, self.email_cc, self.email_bcc]
+        for line in self._get_current_lines():
+            facts += [line.id, line.due_date, line.currency_id.round(line.amount)]
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
     def _get_renderer(self, step):
         """Return a function from a reminder to its subject and body."""

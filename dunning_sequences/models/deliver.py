@@ -59,30 +59,46 @@ class DunningReminder(models.Model):
         :param now: UTC datetime
         :return: the reminders looked at
         """
+        Enrollment = self.env["dunning.enrollment"]
+        Enrollment._check_indexes()
         moment = now or fields.Datetime.now()
-        companies = self.env["dunning.enrollment"]._get_companies(now)
+        companies = Enrollment._get_companies(now)
+        left = self._count_queued(moment, companies)
         looked_at, down = self.browse(), set()
         with contextlib.ExitStack() as sessions:
             connections = {}
-            while True:
-                reminder = self._lease(moment, companies, down, looked_at)
-                if not reminder:
-                    break
+            while reminder := self._lease(moment, companies, down, looked_at):
                 looked_at += reminder
+                left -= 1
                 server = reminder.sequence_id.mail_server_id
                 if not reminder._deliver_leased(moment, connections, sessions):
                     down.add(server.id)
                     self._trigger_later(moment + timedelta(minutes=BACK_OFF[0]))
-                if not self.env["dunning.enrollment"]._commit_progress(1):
+                if not Enrollment._commit_progress(1, remaining=max(left, 1)):
                     break
+            else:
+                left = 0
         self._reconcile_delivered(looked_at, moment)
+        Enrollment._commit_progress(remaining=max(left, 0))
         return looked_at
+
+    @api.model
+    def _count_queued(self, now, companies):
+        return self.sudo().search_count(
+            [
+                ("state", "=", "queued"),
+                ("company_id", "in", companies.ids),
+                "|",
+                ("next_try", "=", False),
+                ("next_try", "<=", now),
+            ]
+        )
 
     def _lease(self, now, companies, down, looked_at):
         """Take one queued reminder, alone among all workers.
 
         The lock is the first statement of the transaction: what is read after it
-        is what is true.
+        is what is true. Hand-overs without an answer are left to `_recover`.
         """
         self.env.flush_all()
         rows = self.env.execute_query(
@@ -96,6 +112,10 @@ class DunningReminder(models.Model):
                    AND reminder.company_id = ANY(%s)
                    AND COALESCE(sequence.mail_server_id, 0) != ALL(%s)
                    AND reminder.id != ALL(%s)
+                   AND NOT EXISTS (
+                       SELECT 1 FROM dunning_attempt attempt
+                        WHERE attempt.message_id = reminder.message_id
+                          AND attempt.attempt = reminder.attempt + 1)
               ORDER BY reminder.id LIMIT 1
                    FOR NO KEY UPDATE OF reminder SKIP LOCKED
                 """,
@@ -128,11 +148,11 @@ class DunningReminder(models.Model):
             return True
         try:
             session = self._get_session(connections, sessions)
-        except (OSError, smtplib.SMTPException, UserError) as error:
+        except (OSError, UserError) as error:
             self._postpone(now, self._get_failure_reason(error))
             return False
         goes_on = self._hand_over(message, session, now)
-        if not goes_on:
+        if self.state != "sent":  # who knows what state the connection is in
             connections.clear()
         return goes_on
 
@@ -159,13 +179,12 @@ class DunningReminder(models.Model):
             self._cancel(Enrollment._get_reason_labels(objections.values()))
             return False
         refused.dropped = True
-        changed = bool(refused) or self._has_other_recipients()
         for line in lines - refused:
-            if line.currency_id.compare_amounts(line.amount, amounts[line.id]):
-                line.amount = amounts[line.id]
-                changed = True
-        if changed or self.date != today:
-            self._compose_anew(today)
+            line.amount = amounts[line.id]
+        self._refresh_recipients()
+        self.date = today
+        if self.fingerprint != self._get_fingerprint() or refused:
+            self._compose_anew()
         return self.state == "queued"
 
     def _lock_moves(self, moves):
@@ -183,7 +202,7 @@ class DunningReminder(models.Model):
         objections, amounts = {}, {}
         for line in lines:
             row = by_key.get((line.move_id.id, line.due_date))
-            objection = self._get_objection(row)
+            objection = self._get_objection(row) or line._get_early_objection(today)
             if objection:
                 objections[line.id] = objection
             else:
@@ -205,34 +224,39 @@ class DunningReminder(models.Model):
         reason = Enrollment._get_hold_reason(row, self.sequence_id)
         return None if reason == "leaving" else reason
 
-    def _has_other_recipients(self):
-        """Have the recipients changed since? Then they are written down anew."""
+    def _refresh_recipients(self):
+        """Recipients that changed since are the ones who get it."""
         found = self.move_id._get_dunning_recipients()[self.move_id.id]
+        if not found["to"]:
+            return
         vals = self._prepare_recipient_vals(found)
-        if not found["to"] or all(
-            (self[name] or False) == (vals[name] or False)
+        if any(
+            (self[name] or False) != (vals[name] or False)
             for name in ("email_to", "email_cc", "email_bcc")
         ):
-            return False
-        self.write(vals)
-        return True
+            self.write(vals)
 
-    def _compose_anew(self, today):
+    def _compose_anew(self):
         """Never an old text: the same reminder, with what is true today."""
-        self.date = today
+        carrier = self._get_current_lines().sorted(
+            lambda line: self._get_carrier_key(line.step_id, line.due_date)
+        )[:1]
+        self.write(
+            {
+                "move_id": carrier.move_id.id,
+                "step_id": carrier.step_id.id,
+                "step_name": carrier.step_name,
+            }
+        )
         self.invalidate_recordset()
         self._write_content()
         if self.state != "queued":
             self._drop_message()
             return
         vals = self._prepare_message_vals()
-        self.mail_message_id.write(
-            {
-                "subject": vals["subject"],
-                "body": vals["body"],
-                "partner_ids": vals["partner_ids"],
-                "attachment_ids": vals["attachment_ids"],
-            }
+        names = ("res_id", "record_name", "subject", "body", "partner_ids")
+        self.mail_message_id.sudo().write(
+            {name: vals[name] for name in (*names, "attachment_ids")}
         )
 
     # ------------------------------------------------------------------------
@@ -257,7 +281,7 @@ class DunningReminder(models.Model):
 
     @staticmethod
     def _quit(session):
-        with contextlib.suppress(smtplib.SMTPException, OSError):
+        with contextlib.suppress(OSError):
             session.quit()
 
     def _hand_over(self, message, session, now):
@@ -284,8 +308,10 @@ class DunningReminder(models.Model):
             )
         except AlreadyJournalled:
             return True  # somebody else's hand-over: `_recover` looks after it
-        except (MailDeliveryException, smtplib.SMTPServerDisconnected) as error:
-            cause = error.__context__ or error
+        except (MailDeliveryException, OSError) as error:
+            cause = error
+            if isinstance(error, MailDeliveryException):  # Odoo's wrapping
+                cause = error.__context__ or error
             return self._register_answer(now, attempt, cause, any(journalled))
         except AssertionError as error:  # Odoo's: no valid address, no sender
             self._fail(self._get_failure_reason(error))
@@ -372,36 +398,48 @@ class DunningReminder(models.Model):
         self._mark_moves()
 
     def _register_answer(self, now, attempt, error, journalled):
-        """Sort a failed hand-over: again later, never again, or unknown."""
+        """Sort a failed hand-over: again later, never again, or unknown.
+
+        :return: False when the server should not be asked again in this run
+        """
         reason = self._get_failure_reason(error)
         if isinstance(error, AlreadyJournalled):
-            return False  # the connection was closed before the dot
-        if isinstance(error, smtplib.SMTPServerDisconnected) or not isinstance(
-            error, smtplib.SMTPException
-        ):
+            return True  # `_recover` looks after it
+        if self._is_connection_lost(error):
             if journalled:
                 self._doubt(attempt)
             else:
                 self._postpone(now, reason)
             return False
         self.attempt = attempt if journalled else self.attempt
-        if isinstance(error, smtplib.SMTPRecipientsRefused):
-            reason = self._format_refusals(error.recipients)
-            codes = {code for code, _answer in error.recipients.values()}
-        else:
-            codes = {getattr(error, "smtp_code", 0)}
-            reason = self._format_answer(error)
-        if any(code < 500 for code in codes):
+        codes, reason = self._get_answer(error)
+        if codes and min(codes) < 500:
             self._postpone(now, reason)
         else:
             self._fail(reason)
         return True
 
     @api.model
+    def _is_connection_lost(self, error):
+        if isinstance(error, smtplib.SMTPException):  # each of them is an OSError, too
+            return isinstance(error, smtplib.SMTPServerDisconnected)
+        return isinstance(error, OSError)
+
+    @api.model
+    def _get_answer(self, error):
+        """Return (codes, text) of what the server answered; no code: not a server."""
+        if isinstance(error, smtplib.SMTPRecipientsRefused):
+            codes = {code for code, _answer in error.recipients.values()}
+            return codes, self._format_refusals(error.recipients)
+        if isinstance(error, smtplib.SMTPResponseException):
+            return {error.smtp_code}, self._format_answer(error)
+        return set(), self._get_failure_reason(error)
+
+    @api.model
     def _format_answer(self, error):
-        answer = getattr(error, "smtp_error", b"")
+        answer = error.smtp_error
         text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
-        return f"{getattr(error, 'smtp_code', '')} {text}".strip() or str(error)
+        return f"{error.smtp_code} {text}".strip()
 
     @api.model
     def _format_refusals(self, refusals):

@@ -1,6 +1,6 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
-from odoo.tools import format_date
+from odoo.tools import SQL, format_date
 
 STATE_RUNNING = "running"
 STATE_HELD = "held"
@@ -195,7 +195,7 @@ class DunningEnrollment(models.Model):
         With the latest step that their age has reached.
         """
         self.check_access("read")
-        self.env["dunning.sequence"].check_access("read")
+        self.env["dunning.hold"].check_access("create")
         older = self.filtered(lambda e: e.hold_reason == "older")
         if not older:
             raise UserError(
@@ -235,13 +235,52 @@ class DunningEnrollment(models.Model):
         :param today: the day, for all companies; default: each company's own
         :return: the reminders composed
         """
+        self._check_indexes()
         self._drain_marks(today)
-        reminders = self.env["dunning.reminder"]
+        work = []
         for company in self._get_companies(today):
             day = today or company._dunning_today()
             self._reconcile_company(company, day)
-            reminders += self._compose_company(company, day)
+            work += [(company, day, ids) for ids in self._get_due_chunks(company, day)]
+        reminders = self.env["dunning.reminder"]
+        for left, (company, day, partner_ids) in zip(
+            reversed(range(len(work))), work, strict=True
+        ):
+            reminders += self._compose_partners_safely(company, partner_ids, day)
+            if not self._commit_progress(1, remaining=left):
+                break
         return reminders
+
+    @api.model
+    def _check_indexes(self):
+        """Refuse to work without the indexes that make a reminder leave once.
+
+        Odoo only logs when it cannot create one.
+
+        :raise UserError: with the index that is missing
+        """
+        wanted = [
+            self._instalment_uniq.full_name(self),
+            self.env["dunning.reminder.line"]._once.full_name(
+                self.env["dunning.reminder.line"]
+            ),
+            self.env["dunning.attempt"]._attempt_uniq.full_name(
+                self.env["dunning.attempt"]
+            ),
+        ]
+        rows = self.env.execute_query(
+            SQL("SELECT indexname FROM pg_indexes WHERE indexname = ANY(%s)", wanted)
+        )
+        missing = set(wanted) - {name for (name,) in rows}
+        if missing:
+            raise UserError(
+                self.env._(
+                    "The database lacks the index %(index)s: reminders could leave "
+                    "twice. Update the module Payment Reminder Sequences, and read "
+                    "in the log why it cannot be created.",
+                    index=", ".join(sorted(missing)),
+                )
+            )
 
     @api.model
     def _get_companies(self, today=None):
@@ -259,13 +298,14 @@ class DunningEnrollment(models.Model):
         return companies.filtered(lambda company: company._is_dunning_time())
 
     @api.model
-    def _drain_marks(self, today=None):
+    def _drain_marks(self, today=None, limit=1000):
+        """Look again at the invoices that something happened to."""
         while True:
-            count, move_ids, posted = self.env["dunning.mark"].sudo()._drain()
-            if move_ids:
-                moves = self.env["account.move"].browse(move_ids)
-                self._reconcile(moves, today, posted)
-            if not count or not self._commit_progress(count):
+            count, move_ids, posted = self.env["dunning.mark"].sudo()._drain(limit)
+            moves = self.env["account.move"].browse(move_ids)
+            self._reconcile(moves, today, posted)
+            more = count == limit
+            if not self._commit_progress(count, remaining=int(more)) or not more:
                 return
 
     @api.model

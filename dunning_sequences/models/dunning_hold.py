@@ -111,27 +111,31 @@ class DunningHold(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         holds = super().create(vals_list)
-        holds._mark_and_reconcile()
+        holds._get_moves()._dunning_refresh()
         return holds
 
     def write(self, vals):
-        before = self.move_ids
+        before = self._get_moves()
         res = super().write(vals)
-        self._mark_and_reconcile(before)
+        (before | self._get_moves())._dunning_refresh()
         return res
 
     def unlink(self):
-        moves = self.move_ids
-        self.env["dunning.mark"]._mark("partner", self.partner_id.ids)
+        moves = self._get_moves()
         res = super().unlink()
-        self.env["dunning.enrollment"]._reconcile(moves)
+        moves._dunning_refresh()
         return res
 
-    def _mark_and_reconcile(self, moves=None):
-        """What a person looks at right after his click is right at once."""
-        self.env["dunning.mark"]._mark("partner", self.partner_id.ids)
-        moves = self.move_ids | (moves or self.env["account.move"])
-        self.env["dunning.enrollment"]._reconcile(moves)
+    def _get_moves(self):
+        """The invoices held: those named, and the customer's that are followed."""
+        followed = self.env["dunning.enrollment"].search(
+            [
+                ("partner_id", "in", self.partner_id.ids),
+                ("company_id", "child_of", self.company_id.ids),
+                ("state", "!=", "stopped"),
+            ]
+        )
+        return self.move_ids | followed.move_id
 
     def action_close(self):
         """End the hold today: reminders go on at the same place."""

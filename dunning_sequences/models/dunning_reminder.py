@@ -140,6 +140,8 @@ class DunningReminder(models.Model):
     )
     grouping_key = fields.Char(readonly=True, help="What one mail a day is made of.")
 
+    fingerprint = fields.Char(readonly=True, help="What the text was written from.")
+
     # === Delivery === #
     attempt = fields.Integer(readonly=True, help="Hand-overs that were answered.")
     tries = fields.Integer(readonly=True, help="How often it was tried in vain.")

@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 
+from ..tools import plan
 from .dunning_reminder import STATES_VOID
 
 
@@ -75,6 +76,15 @@ class DunningReminderLine(models.Model):
             line.counts = (
                 not line.dropped and line.reminder_id.state not in STATES_VOID
             )
+
+    def _get_early_objection(self, today):
+        """A due date postponed since the reminder was written: not yet."""
+        self.ensure_one()
+        step = self.step_id
+        if step.trigger != plan.DUE_DATE:
+            return None
+        nominal = fields.Date.add(self.due_date, days=step.delay)
+        return "gone" if nominal > today else None
 
     def action_view_reminder(self):
         """Open the message that this instalment was part of."""

@@ -1,4 +1,4 @@
-from odoo import Command, api, fields, models
+from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from ..tools import plan
@@ -239,7 +239,8 @@ class DunningSequence(models.Model):
     def copy_data(self, default=None):
         vals_list = super().copy_data(default)
         for sequence, vals in zip(self, vals_list, strict=True):
-            if "name" not in (default or {}):
+            ready_made = self.env.context.get("dunning_ready_made")
+            if not ready_made and "name" not in (default or {}):
                 vals["name"] = self.env._("%(name)s (copy)", name=sequence.name)
         return vals_list
 
@@ -273,7 +274,10 @@ class DunningSequence(models.Model):
                     name=running[0].name,
                 )
             )
-        self.env["dunning.mark"]._mark("sequence", self.ids)
+        followed = self.env["dunning.enrollment"].search_fetch(
+            [("sequence_id", "in", self.ids)], ["move_id"]
+        )
+        self.env["dunning.mark"]._mark("move", followed.move_id.ids)
 
     # ------------------------------------------------------------------------
     # ACTIONS
@@ -333,68 +337,29 @@ class DunningSequence(models.Model):
         return tuple(step._prepare_plan_step() for step in self.step_ids)
 
     @api.model
-    def _create_ready_made(self, companies):
+    def _copy_ready_made(self, companies):
         """Give each company its copy of the ready-made sequences, in draft (P14).
 
-        Also for companies made later; once a company has any sequence, an
-        archived one included, it is left alone.
+        A company with a sequence, even an archived one, is left alone.
         """
         having = self.with_context(active_test=False).search_fetch(
             [("company_id", "in", companies.ids)], ["company_id"]
         )
         sequences = self.browse()
         for company in companies - having.company_id:
-            sequences += self.create(
-                [
-                    dict(vals, company_id=company.id, user_id=False)
-                    for vals in self._prepare_ready_made_vals()
-                ]
-            )
+            for sequence in self._get_ready_made():
+                sequences += sequence.with_context(dunning_ready_made=True).copy(
+                    {"company_id": company.id, "user_id": False}
+                )
         return sequences
 
     @api.model
-    def _prepare_ready_made_vals(self):
-        """Hook: override to ship other sequences."""
-
-        def step(name, delay, template):
-            return Command.create(
-                {
-                    "name": name,
-                    "delay": delay,
-                    "content": "template",
-                    "template_id": self.env.ref(f"dunning_sequences.{template}").id,
-                }
-            )
-
-        notice, first, second, final = (
-            f"mail_template_dunning_{name}"
-            for name in ("notice", "first", "second", "final")
-        )
-        return [
-            {
-                "name": self.env._("Standard reminders"),
-                "description": self.env._(
-                    "For most customers: a courtesy notice before the due date, "
-                    "then three reminders."
-                ),
-                "grouping": "customer",
-                "step_ids": [
-                    step(self.env._("Courtesy notice"), -3, notice),
-                    step(self.env._("First reminder"), 5, first),
-                    step(self.env._("Second reminder"), 15, second),
-                    step(self.env._("Final reminder"), 30, final),
-                ],
-            },
-            {
-                "name": self.env._("Key accounts"),
-                "description": self.env._(
-                    "For customers whom you know well: later, and one e-mail per "
-                    "invoice."
-                ),
-                "grouping": "invoice",
-                "step_ids": [
-                    step(self.env._("First reminder"), 10, first),
-                    step(self.env._("Second reminder"), 30, second),
-                ],
-            },
-        ]
+    def _get_ready_made(self):
+        """The sequences that the module ships. Hook: override to ship others."""
+        xml_ids = ("dunning_sequence_standard", "dunning_sequence_key_accounts")
+        sequences = self.browse()
+        for name in xml_ids:
+            sequences += self.env.ref(
+                f"dunning_sequences.{name}", raise_if_not_found=False
+            ) or sequences[:0]
+        return sequences

@@ -75,6 +75,7 @@ class DunningEnrollment(models.Model):
         )
         for ids in split_every(CHUNK, sorted(move_id for (move_id,) in rows)):
             self.sudo()._reconcile_moves(list(ids), today, {})
+            self._commit_progress()
 
     def _reconcile_moves(self, move_ids, today, posted):
         self.env.flush_all()
@@ -136,8 +137,9 @@ class DunningEnrollment(models.Model):
                    wanted.level, wanted.sequence_id AS wanted_id, wanted.since,
                    wanted.catch_up AS partner_catch_up,
                    posted.day AS posted_on,
-                   last.step_id AS last_step_id, last.occurrence AS last_occurrence,
-                   last.day AS last_day, last.state AS last_state,
+                   last.day AS last_day, last.step_id AS last_step_id,
+                   last.state AS last_state, last.step_ids AS said_step_ids,
+                   last.occurrences AS said_occurrences,
                    failure.step_id AS failed_step_id,
                    failure.occurrence AS failed_occurrence,
                    hold.kind AS hold_kind, hold.last_day AS hold_last_day,
@@ -242,17 +244,26 @@ class DunningEnrollment(models.Model):
         )
 
     def _get_last_sql(self):
-        """The last reminder of the instalment that counts."""
+        """The reminders of the instalment that count; the newest one apart."""
         return SQL(
             """
-            SELECT line.step_id, line.occurrence, reminder.state,
-                   COALESCE(reminder.sent_on, reminder.date) AS day
-              FROM dunning_reminder_line line
-              JOIN dunning_reminder reminder ON reminder.id = line.reminder_id
-             WHERE line.move_id = COALESCE(instalment.move_id, enrolled.move_id)
-               AND line.due_date = COALESCE(instalment.due_date, enrolled.due_date)
-               AND line.counts
-          ORDER BY day DESC, line.id DESC LIMIT 1
+            SELECT MAX(said.day) AS day,
+                   (ARRAY_AGG(said.step_id ORDER BY said.day DESC, said.id DESC))[1]
+                       AS step_id,
+                   (ARRAY_AGG(said.state ORDER BY said.day DESC, said.id DESC))[1]
+                       AS state,
+                   ARRAY_AGG(said.step_id ORDER BY said.id) AS step_ids,
+                   ARRAY_AGG(said.occurrence ORDER BY said.id) AS occurrences
+              FROM (
+                SELECT line.id, line.step_id, line.occurrence, reminder.state,
+                       COALESCE(reminder.sent_on, reminder.date) AS day
+                  FROM dunning_reminder_line line
+                  JOIN dunning_reminder reminder ON reminder.id = line.reminder_id
+                 WHERE line.move_id = COALESCE(instalment.move_id, enrolled.move_id)
+                   AND line.due_date
+                       = COALESCE(instalment.due_date, enrolled.due_date)
+                   AND line.counts
+                ) said
             """
         )
 
@@ -311,7 +322,7 @@ class DunningEnrollment(models.Model):
         sequence, steps = rhythms[row["wanted_id"]]
         if sequence.state != "running" and not row["enrollment_id"]:
             return None
-        entry = self._get_entry(row, sequence, steps)
+        entry, since = self._get_entry(row, sequence, steps)
         last = self._get_last(row)
         key = (sequence.id, row["due_date"], entry, last)
         if key not in planned:
@@ -322,7 +333,7 @@ class DunningEnrollment(models.Model):
             "partner_id": row["commercial_partner_id"],
             "company_id": row["move_company_id"],
             "sequence_id": sequence.id,
-            "entered_on": self._get_entered_on(row, sequence, entry),
+            "entered_on": since,
             "first_step_id": entry.step_id if entry else None,
             "catch_up": entry.catch_up if entry else row["old_catch_up"],
             "next_step_id": coming.step_id if coming else None,
@@ -375,7 +386,7 @@ class DunningEnrollment(models.Model):
 
     @api.model
     def _get_entry(self, row, sequence, steps):
-        """Return the entry of an instalment, None when it stays out.
+        """Return (entry, the day by which it was judged); entry None: it stays out.
 
         An instalment that was reminded keeps its entry while it keeps its
         sequence. One that never was is judged anew when its sequence was
@@ -386,22 +397,15 @@ class DunningEnrollment(models.Model):
         if row["old_entered_on"] and row["old_sequence_id"] != sequence.id:
             since = row["today"]
             if row["last_day"]:
-                return plan.Entry(None, since, catch_up)
+                return plan.Entry(None, since, catch_up), since
         elif row["old_entered_on"] and (
             row["last_day"] or row["old_entered_on"] >= since
         ):
             since = row["old_entered_on"]
             catch_up = row["old_catch_up"] or catch_up
             if row["last_day"] or row["old_first_step_id"]:
-                return plan.Entry(row["old_first_step_id"], since, catch_up)
-        return plan.enter(steps, row["due_date"], since, catch_up)
-
-    @api.model
-    def _get_entered_on(self, row, sequence, entry):
-        """The day is kept for those that stay out, too: it is why they do."""
-        if entry:
-            return entry.on
-        return row["old_entered_on"] or self._get_since(row, sequence)
+                return plan.Entry(row["old_first_step_id"], since, catch_up), since
+        return plan.enter(steps, row["due_date"], since, catch_up), since
 
     @api.model
     def _get_catch_up(self, row, sequence):
@@ -427,7 +431,12 @@ class DunningEnrollment(models.Model):
     def _get_last(self, row):
         if not row["last_day"]:
             return None
-        return plan.Last(row["last_step_id"], row["last_occurrence"] or 0, row["last_day"])
+        said = zip(row["said_step_ids"], row["said_occurrences"], strict=True)
+        return plan.Last(
+            row["last_day"],
+            row["last_step_id"],
+            tuple((step_id, occurrence or 0) for step_id, occurrence in said),
+        )
 
     @api.model
     def _get_standing(self, row, sequence, entry, coming):
@@ -573,41 +582,59 @@ class DunningEnrollment(models.Model):
         self.env["dunning.reminder.line"].invalidate_model(["due_date"])
 
     def _read_moved_due_dates(self, move_ids):
-        """Return (enrollment id, invoice id, old date, new date) of what moved."""
+        """Return (enrollment id, invoice id, old date, new date) of what moved.
+
+        Of an invoice that lost a due date, all follow, in order: a new date can be
+        the old one of another instalment.
+        """
         rows = self.env.execute_query(
             SQL(
                 """
                 WITH instalment AS (
-                    SELECT line.move_id,
+                    SELECT DISTINCT line.move_id,
                            COALESCE(line.date_maturity, move.invoice_date_due,
-                                    move.invoice_date) AS due_date,
-                           SUM(line.amount_residual) AS residual
+                                    move.invoice_date) AS due_date
                       FROM account_move_line line
                       JOIN account_move move ON move.id = line.move_id
                      WHERE move.id = ANY(%(ids)s) AND move.state = 'posted'
                        AND line.display_type = 'payment_term'
-                  GROUP BY 1, 2
+                ), enrolled AS (
+                    SELECT id, move_id, due_date FROM dunning_enrollment
+                     WHERE move_id = ANY(%(ids)s)
+                       AND hold_reason IS DISTINCT FROM 'gone'
+                ), moved AS (
+                    SELECT DISTINCT move_id FROM enrolled
+                     WHERE (move_id, due_date) NOT IN (
+                           SELECT move_id, due_date FROM instalment)
                 )
-                SELECT enrolled.id, move_id, due_date
-                  FROM (SELECT id, move_id, due_date FROM dunning_enrollment
-                         WHERE move_id = ANY(%(ids)s)) AS enrolled
-             FULL JOIN instalment USING (move_id, due_date)
-                 WHERE enrolled.id IS NULL AND instalment.residual > 0
-                    OR instalment.move_id IS NULL
+                SELECT id, move_id, due_date FROM enrolled
+                  JOIN moved USING (move_id)
+                UNION ALL
+                SELECT NULL, move_id, due_date FROM instalment
+                  JOIN moved USING (move_id)
+              ORDER BY move_id, due_date
                 """,
                 ids=list(move_ids),
             )
         )
-        vanished, appeared = defaultdict(dict), defaultdict(list)
+        old, new = defaultdict(list), defaultdict(list)
         for enrollment_id, move_id, due_date in rows:
             if enrollment_id:
-                vanished[move_id][due_date] = enrollment_id
+                old[move_id].append((enrollment_id, due_date))
             else:
-                appeared[move_id].append(due_date)
-        return [
-            (by_date[old], move_id, old, new)
-            for move_id, by_date in vanished.items()
-            for old, new in zip(
-                sorted(by_date), sorted(appeared[move_id]), strict=False
-            )
-        ]
+                new[move_id].append(due_date)
+        moved = []
+        for move_id, enrolled in old.items():
+            dates = new[move_id]
+            # Early instalments may be paid and never have been enrolled: then the
+            # latest ones belong together.
+            if len(dates) > len(enrolled):
+                dates = dates[-len(enrolled) :]
+            moved += [
+                (enrollment_id, move_id, due_date, new_date)
+                for (enrollment_id, due_date), new_date in zip(
+                    enrolled, dates, strict=False
+                )
+                if due_date != new_date
+            ]
+        return moved

@@ -71,7 +71,7 @@ class ResCompany(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         companies = super().create(vals_list)
-        self.env["dunning.sequence"].sudo()._create_ready_made(companies)
+        self.env["dunning.sequence"].sudo()._copy_ready_made(companies)
         return companies
 
     def write(self, vals):

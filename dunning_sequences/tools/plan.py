@@ -23,15 +23,15 @@ Words used here:
 1
 >>> following(steps, due, entry)
 Next(step_id=1, date=datetime.date(2026, 2, 26), occurrence=0)
->>> following(steps, due, entry, Last(1, 0, date(2026, 2, 26)))
+>>> following(steps, due, entry, Last(date(2026, 2, 26), 1, ((1, 0),)))
 Next(step_id=2, date=datetime.date(2026, 3, 8), occurrence=0)
 
 After an outage of two weeks the steps still come one by one, as far from each
 other as the sequence wants it:
 
->>> following(steps, due, entry, Last(2, 0, date(2026, 3, 22)))
+>>> following(steps, due, entry, Last(date(2026, 3, 22), 2, ((1, 0), (2, 0))))
 Next(step_id=3, date=datetime.date(2026, 4, 1), occurrence=0)
->>> following(steps, due, entry, Last(3, 0, date(2026, 4, 1))) is None
+>>> following(steps, due, entry, Last(date(2026, 4, 1), 3, ((2, 0), (3, 0)))) is None
 True
 """
 
@@ -74,11 +74,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """The last reminder that counts. ``step_id`` may be of another sequence."""
+    """What was said: the day of the newest reminder that counts, and all steps.
 
-    step_id: int | None
-    occurrence: int
+    ``step_id`` is the newest one's: of another sequence, or None, after a move or
+    when its step was deleted. ``said`` holds each (step id, occurrence) that
+    counts: what is in it is never said again, whatever was moved or reordered.
+    """
+
     sent_on: date
+    step_id: int | None
+    said: tuple = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +161,17 @@ def following(steps, due_date, entry, last=None):
             again = enter(steps, due_date, entry.on, entry.catch_up)
             return following(steps, due_date, again)
         return Next(steps[i].id, _not_before_entry(nominal[i], entry), 0)
-    if last.step_id not in index:
-        return _after_move(steps, nominal, entry, last)
-    i = index[last.step_id]
-    if i + 1 < len(steps):
-        return Next(steps[i + 1].id, _after(steps, nominal, i + 1, entry, last), 0)
-    return _repeat(steps[i], last)
+    said = {}
+    for step_id, occurrence in last.said:
+        if step_id in index:
+            said[step_id] = max(occurrence, said.get(step_id, 0))
+    reached = max((index[step_id] for step_id in said), default=-1)
+    if reached < 0 or last.step_id not in index:
+        return _after_move(steps, nominal, reached + 1, entry, last)
+    if reached + 1 < len(steps):
+        day = _after(steps, nominal, reached + 1, entry, last)
+        return Next(steps[reached + 1].id, day, 0)
+    return _repeat(steps[reached], said[steps[reached].id], last)
 
 
 def _not_before_entry(day, entry):
@@ -190,29 +200,28 @@ def _is_caught_up(nominal, entry, last):
     """
     return (
         entry.catch_up == LATEST
-        and last.step_id == entry.step_id
-        and last.occurrence == 0
+        and last.said == ((entry.step_id, 0),)
         and nominal < entry.on
         and last.sent_on <= entry.on + timedelta(days=GRACE_DAYS)
     )
 
 
-def _after_move(steps, nominal, entry, last):
+def _after_move(steps, nominal, start, entry, last):
     """First step of another sequence after a move: nothing is said twice.
 
     Its date is after the last reminder and not before the move.
     """
-    for step, day in zip(steps, nominal, strict=True):
+    for step, day in zip(steps[start:], nominal[start:], strict=True):
         if day > last.sent_on and day >= entry.on:
             return Next(step.id, day, 0)
     return None
 
 
-def _repeat(step, last):
+def _repeat(step, occurrence, last):
     """Repetition of the last step, counted from its last sending."""
     if not step.repeat_every:
         return None
-    if step.repeat_max and last.occurrence >= step.repeat_max:
+    if step.repeat_max and occurrence >= step.repeat_max:
         return None
     day = last.sent_on + timedelta(days=step.repeat_every)
-    return Next(step.id, day, last.occurrence + 1)
+    return Next(step.id, day, occurrence + 1)

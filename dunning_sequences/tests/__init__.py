@@ -1,0 +1,3 @@
+from . import test_plan
+from . import test_typed_text
+from . import test_life
