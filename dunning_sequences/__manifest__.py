@@ -27,6 +27,9 @@
         "views/res_config_settings_views.xml",
         "views/dunning_sequences_menus.xml",
     ],
+    "assets": {
+        "web.assets_tests": ["dunning_sequences/static/tests/tours/**/*"],
+    },
     "post_init_hook": "post_init_hook",
     "application": False,
     "installable": True,

@@ -1,3 +1,4 @@
 from . import test_plan
 from . import test_typed_text
 from . import test_life
+from . import test_tours

@@ -14,8 +14,19 @@ from odoo.addons.account.tests.common import AccountTestInvoicingCommon
 
 from .smtp import Sink
 
-#: The day on which each test begins; everything that matters comes later.
+#: The day on which each test begins; everything that matters comes later. Days are
+#: written as "03-08", in the year of this one.
 START = date(2026, 1, 5)
+
+
+def to_date(day):
+    """Return the date of a "03-08" (or of a date, or of nothing)."""
+    return date.fromisoformat(f"{START.year}-{day}") if isinstance(day, str) else day
+
+
+def to_text(day):
+    return day and f"{day:%m-%d}"
+
 
 # How long a test takes is measured by the real clock.
 freezegun.configure(extend_ignore_list=["_pytest."])
@@ -93,7 +104,7 @@ class DunningCommon(AccountTestInvoicingCommon):
     @classmethod
     def travel(cls, day, hour=10.0):
         """Set the clock to an hour (UTC) of a day."""
-        moment = datetime.combine(fields.Date.to_date(day), time())
+        moment = datetime.combine(to_date(day), time())
         cls.clock.move_to(moment + timedelta(hours=hour))
 
     @classmethod
@@ -114,15 +125,17 @@ class DunningCommon(AccountTestInvoicingCommon):
 
         :param steps: (delay,), (delay, trigger) or a dict of values for each
         :param start: False leaves it in draft
+        :param prefix: of the names of the steps: S1, S2…
+        :param default: all customers of the company follow it
         """
-        default = vals.pop("default", False)
+        prefix, default = vals.pop("prefix", "S"), vals.pop("default", False)
         sequence = cls.env["dunning.sequence"].create(
             {
                 "name": "Sequence",
                 "company_id": cls.company.id,
                 "user_id": False,
                 "step_ids": [
-                    Command.create(cls._prepare_step(number, step))
+                    Command.create(cls._prepare_step(prefix, number, step))
                     for number, step in enumerate(steps, 1)
                 ],
                 **vals,
@@ -140,15 +153,16 @@ class DunningCommon(AccountTestInvoicingCommon):
         return cls._create_sequence(steps, default=True, **vals)
 
     @classmethod
-    def _prepare_step(cls, number, step):
+    def _prepare_step(cls, prefix, number, step):
         if not isinstance(step, dict):
             step = dict(zip(("delay", "trigger"), step, strict=False))
+        name = f"{prefix}{number}"
         return {
-            "name": f"S{number}",
+            "name": name,
             "sequence": number * 10,
             "content": "text",
-            "subject": f"S{number} {{{{ invoice_number }}}}",
-            "body": f"<p>S{number}: {{{{ amount_due }}}} since {{{{ due_date }}}}, "
+            "subject": f"{name} {{{{ invoice_number }}}}",
+            "body": f"<p>{name}: {{{{ amount_due }}}} since {{{{ due_date }}}}, "
             "{{ days_late }} days</p>",
             **step,
         }
@@ -174,7 +188,7 @@ class DunningCommon(AccountTestInvoicingCommon):
     @classmethod
     def _create_invoice_due(cls, due, amount=100.0, customer=None, **vals):
         """Post an invoice, today, with one due date; invoiced 30 days before it."""
-        due = fields.Date.to_date(due)
+        due = to_date(due)
         post = vals.pop("post", True)
         values = {
             "partner_id": customer or cls.customer,
@@ -194,7 +208,7 @@ class DunningCommon(AccountTestInvoicingCommon):
     @classmethod
     def _create_invoice_in_instalments(cls, *instalments, **vals):
         """Post an invoice with several instalments: (due date, percent)…"""
-        invoiced = fields.Date.to_date(vals.pop("invoice_date", START))
+        invoiced = to_date(vals.pop("invoice_date", START))
         term = cls.env["account.payment.term"].create(
             {
                 "name": "Instalments",
@@ -203,7 +217,7 @@ class DunningCommon(AccountTestInvoicingCommon):
                         {
                             "value": "percent",
                             "value_amount": percent,
-                            "nb_days": (fields.Date.to_date(due) - invoiced).days,
+                            "nb_days": (to_date(due) - invoiced).days,
                         }
                     )
                     for due, percent in instalments
@@ -231,6 +245,10 @@ class DunningCommon(AccountTestInvoicingCommon):
         self.env.flush_all()
         return payments
 
+    def get_due_dates(self, invoice):
+        terms = invoice.line_ids.filtered(lambda r: r.display_type == "payment_term")
+        return sorted(terms.mapped("date_maturity"))
+
     def unreconcile(self, invoice):
         """The cheque bounced."""
         lines = invoice.line_ids.filtered(lambda r: r.display_type == "payment_term")
@@ -240,7 +258,7 @@ class DunningCommon(AccountTestInvoicingCommon):
     def change_due_date(self, invoice, day):
         """As a person does: back to draft, another date, post."""
         invoice.button_draft()
-        invoice.invoice_date_due = day
+        invoice.invoice_date_due = to_date(day)
         invoice.action_post()
         self.env.flush_all()
 
@@ -273,12 +291,14 @@ class DunningCommon(AccountTestInvoicingCommon):
         self.deliver()
         return reminders
 
-    def run_days(self, first, last, every=1):
-        """Run each day from one to another, both included."""
-        day, last = fields.Date.to_date(first), fields.Date.to_date(last)
-        while day <= last:
-            self.run_day(day)
-            day += timedelta(days=every)
+    def run_on(self, *days):
+        """Run on some days; "03-07..03-10" stands for each day from one to another."""
+        for days_or_day in days:
+            first, _dots, last = days_or_day.partition("..")
+            day, last = to_date(first), to_date(last or first)
+            while day <= last:
+                self.run_day(day)
+                day += timedelta(days=1)
 
     def drain(self):
         """Follow what changed, as the cron does within a minute."""
@@ -302,28 +322,30 @@ class DunningCommon(AccountTestInvoicingCommon):
     # ------------------------------------------------------------------------
 
     def get_reminders(self, invoices):
-        """Return what the customer was told: [(day, step)…], oldest first."""
+        """Return what the customer was told: ["03-08 S1", …], oldest first."""
         lines = self.env["dunning.reminder.line"].search(
             [("move_id", "in", invoices.ids), ("counts", "=", True)]
         )
         lines = lines.sorted(lambda r: (r.sent_on or r.date, r.due_date, r.id))
-        return [(str(r.sent_on or r.date), r.step_name) for r in lines]
+        return [f"{to_text(r.sent_on or r.date)} {r.step_name}" for r in lines]
 
-    def assertReminders(self, invoices, expected):
-        """The reminders that count, and as many mails as there should be."""
+    def assertReminders(self, invoices, *expected):
+        """These reminders count, and no others: "03-08 S1"…"""
         self.env.invalidate_all()
-        self.assertEqual(self.get_reminders(invoices), expected)
+        self.assertEqual(self.get_reminders(invoices), list(expected))
 
-    def assertNext(self, invoice, state, day=None, step=None, reason=None):
-        """What comes next for an invoice of one instalment."""
-        enrollment = self.get_enrollment(invoice)
-        found = (
-            enrollment.state,
-            enrollment.next_date and str(enrollment.next_date),
-            enrollment.next_step_id.name,
-            enrollment.hold_reason,
-        )
-        self.assertEqual(found, (state, day or False, step or False, reason or False))
+    def assertNext(self, invoice, state, coming=None, reason=None, until=None):
+        """What comes next ("03-08 S1"), or why nothing does.
+
+        For an invoice of one instalment.
+        """
+        found = self.get_enrollment(invoice)
+        self.assertEqual((found.state, found.hold_reason or None), (state, reason))
+        self.assertEqual(to_text(found.hold_until) or None, until)
+        if coming or state == "running":
+            self.assertEqual(
+                f"{to_text(found.next_date)} {found.next_step_id.name}", coming
+            )
 
     def get_enrollment(self, invoice):
         self.env.invalidate_all()
@@ -339,4 +361,9 @@ class DunningCommon(AccountTestInvoicingCommon):
         return lines.reminder_id
 
     def get_subjects(self):
-        return [mail.subject for mail in self.sink.mails]
+        """Return the first words of the mails that arrived: the names of steps."""
+        return [mail.subject.split()[0] for mail in self.sink.mails]
+
+    def get_text(self, mail):
+        """Return what a mail says, in one line, with plain spaces."""
+        return " ".join(mail.text.replace("\N{NO-BREAK SPACE}", " ").split())

@@ -23,7 +23,7 @@ from ..tools.typed_text import (
 #: A value for each field, each with something that HTML must not take literally.
 VALUES = {name: f"<{name}> & co" for name in FIELDS}
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=500, database=None)
+repeatable = settings(derandomize=True, deadline=None, max_examples=300, database=None)
 
 #: Pieces that a template is made of, to be put together at random.
 PIECES = (
@@ -254,14 +254,6 @@ class TestTypedText(BaseCase):
     @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
     def test_any_mix_of_template_pieces_is_refused_or_rendered(self, source):
         self.assertProblemOrText(source)
-
-    @repeatable
-    @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
-    def test_what_is_accepted_contains_nothing_but_fields(self, source):
-        """Rendered without values for its fields, an accepted text fails or is bare."""
-        if problem(source) is None:
-            text = render(source, dict.fromkeys(FIELDS, "·"))
-            self.assertNotIn("class", text.replace("__class__", "") if "__class__" in source else text)
 
     def test_a_long_text_is_checked_quickly(self):
         started = time.perf_counter()

@@ -47,6 +47,9 @@ FIELDS = (
 #: A reminder is a letter, not a book: longer texts are refused.
 MAX_LENGTH = 20_000
 
+#: Conditions in one text: what is nested deeper cannot be compiled.
+MAX_CONDITIONS = 50
+
 _ALLOWED_NODES = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.If)
 
 
@@ -96,10 +99,14 @@ def problem(source, fields=FIELDS):
     if len(source) > MAX_LENGTH:
         return TooLong(str(MAX_LENGTH))
     try:
-        tree = _TEXT.parse(source)
+        nodes_inside = list(_walk(_TEXT.parse(source)))
     except jinja2.TemplateSyntaxError as error:
         return BrokenSyntax(str(error.message))
-    for node in _walk(tree):
+    except RecursionError:
+        return BrokenSyntax("nested too deeply")
+    if sum(isinstance(node, nodes.If) for node in nodes_inside) > MAX_CONDITIONS:
+        return BrokenSyntax("too many conditions")
+    for node in nodes_inside:
         if isinstance(node, nodes.Name) and node.ctx == "load":
             if node.name not in fields:
                 return UnknownField(node.name)
@@ -116,7 +123,8 @@ def _is_allowed(node):
 
 def _line(source, number):
     lines = source.splitlines() or [""]
-    return lines[min(number, len(lines)) - 1].strip()
+    # Jinja2 gives no line to the nodes that it makes up itself.
+    return lines[min(number or 1, len(lines)) - 1].strip()
 
 
 def _walk(node):
