@@ -48,7 +48,7 @@ quietly() {
     mkdir -p "$(dirname "$log")"
     "$@" >"$log" 2>&1 </dev/null || status=$?
     [ "$status" = 0 ] && return 0
-    tail -n 15 "$log" | sed 's/^/    | /' >&2
+    tail -n 20 "$log" | sed 's/^/    | /' >&2
     explain "$log"
     die "the step above failed (exit code $status). The whole log: $log. A new run carries on from here."
 }
@@ -142,9 +142,9 @@ postgres_is_up() { "$PGBIN/pg_isready" -q -h "$SOCKET" -p 5432; }
 start_postgres() {
     postgres_is_up && return
     (
-        # One at a time; the server must not inherit the lock: hence 8>&-.
+        # One at a time; the server must not inherit the locks: hence 8>&- and 7>&-.
         flock 8
-        postgres_is_up || run_postgres "$PGDATA" "$SOCKET" 8>&-
+        postgres_is_up || run_postgres "$PGDATA" "$SOCKET" 8>&- 7>&-
     ) 8>"$STATE/.postgres.lock"
 }
 

@@ -9,8 +9,10 @@ from . import recipients
 from . import dunning_reminder
 from . import dunning_reminder_line
 from . import compose
+from . import notify
 from . import dunning_attempt
 from . import deliver
+from . import approve
 from . import outcome
 from . import ir_qweb
 from . import account_move

@@ -3,8 +3,17 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-#: The states of an invoice's reminders; the first over its instalments is shown.
-STATUSES = ("failed", "todo", "paused", "held", "active", "done", "none")
+#: The states of an invoice's reminders: the first one over its instalments is shown,
+#: or "none".
+STATUSES = (
+    "failed",
+    "to_approve",
+    "todo",
+    "paused",
+    "held",
+    "active",
+    "done",
+)
 
 #: Changes of an invoice that its enrollments must follow.
 MARKING_FIELDS = {
@@ -88,6 +97,7 @@ class AccountMove(models.Model):
     dunning_status = fields.Selection(
         selection=[
             ("failed", "Failed"),
+            ("to_approve", "To Approve"),
             ("todo", "To Do"),
             ("paused", "Paused"),
             ("held", "Held"),
@@ -137,20 +147,22 @@ class AccountMove(models.Model):
         return SQL(
             """
             COALESCE((
-                SELECT (ARRAY['failed', 'todo', 'paused', 'held', 'active', 'done'])
-                       [MIN(CASE WHEN e.hold_reason = 'failed' THEN 1
-                                 WHEN e.state = 'todo' THEN 2
-                                 WHEN e.hold_reason = 'pause' THEN 3
-                                 WHEN e.state = 'running'
-                                   OR e.hold_reason = 'leaving' THEN 5
-                                 WHEN e.state = 'held' THEN 4
-                                 WHEN e.state = 'done' THEN 6 END)]
+                SELECT (%(statuses)s)[MIN(
+                       CASE WHEN e.hold_reason = 'failed' THEN 1
+                            WHEN e.hold_reason = 'approval' THEN 2
+                            WHEN e.state = 'todo' THEN 3
+                            WHEN e.hold_reason = 'pause' THEN 4
+                            WHEN e.state = 'running'
+                              OR e.hold_reason = 'leaving' THEN 6
+                            WHEN e.state = 'held' THEN 5
+                            WHEN e.state = 'done' THEN 7 END)]
                   FROM dunning_enrollment e
                  WHERE e.move_id = %(id)s AND e.state != 'stopped'
                    AND %(state)s = 'posted'
                    AND %(payment)s NOT IN ('paid', 'reversed')
             ), 'none')
             """,
+            statuses=list(STATUSES),
             id=SQL.identifier(alias, "id"),
             state=SQL.identifier(alias, "state"),
             payment=SQL.identifier(alias, "payment_state"),
@@ -312,6 +324,34 @@ class AccountMove(models.Model):
         pauses.action_close()
         return True
 
+    def action_dunning_remind(self):
+        """Send the coming reminder of these invoices now, by hand (K15).
+
+        :raise UserError: when there is none, or a hold says to wait
+        """
+        self.env["dunning.hold"].check_access("create")
+        self._dunning_refresh()
+        enrollments = self.dunning_enrollment_ids.filtered("next_step_id")
+        ready = enrollments.filtered(
+            lambda e: e.state in ("running", "todo")
+            and e.hold_reason != "approval"
+            or e.hold_reason in ("contact_delay", "min_amount", "not_sent")
+        )
+        if not ready:
+            raise UserError(
+                self.env._(
+                    "There is no reminder to send now. %(why)s",
+                    why=", ".join(filter(None, self.mapped("dunning_explanation"))),
+                )
+            )
+        for company, group in ready.grouped("company_id").items():
+            self.env["dunning.enrollment"]._compose_by_hand(
+                company,
+                group.sudo().with_company(company),
+                company._dunning_today(),
+            )
+        return True
+
     def action_view_dunning_reminders(self):
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "dunning_sequences.dunning_reminder_action"
@@ -340,25 +380,41 @@ class AccountMove(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        for vals in vals_list:
-            self._stamp_dunning_since(vals)
-        return super().create(vals_list)
+        vals_list = [self._complete_dunning_vals(vals) for vals in vals_list]
+        moves = super().create(vals_list)
+        own = moves.filtered("dunning_policy")
+        if own:
+            own.dunning_since = self.env.company._dunning_today()
+        return moves
 
     def write(self, vals):
-        if "dunning_policy" in vals or "dunning_sequence_id" in vals:
-            vals = dict(vals)
-            self._stamp_dunning_since(vals)
+        vals = self._complete_dunning_vals(vals)
+        policy = {"dunning_policy", "dunning_sequence_id"} & vals.keys()
+        joining = self._get_dunning_joining(vals) if policy else self.browse()
         res = super().write(vals)
+        if joining:
+            today = self.env.company._dunning_today()
+            super(AccountMove, joining).write({"dunning_since": today})
         if MARKING_FIELDS & vals.keys():
             self._dunning_mark()
-        if {"dunning_policy", "dunning_sequence_id"} & vals.keys():
+        if policy:
             self._dunning_refresh()
         return res
 
     @api.model
-    def _stamp_dunning_since(self, vals):
-        """An invoice joins its own sequence on the day on which it is given one."""
+    def _complete_dunning_vals(self, vals):
+        """A sequence alone means: this one."""
         if vals.get("dunning_sequence_id") and "dunning_policy" not in vals:
-            vals["dunning_policy"] = "own"
-        if vals.get("dunning_policy"):
-            vals.setdefault("dunning_since", self.env.company._dunning_today())
+            return {**vals, "dunning_policy": "own"}
+        return vals
+
+    def _get_dunning_joining(self, vals):
+        """Invoices that are given another sequence: they join it on that day."""
+        if "dunning_since" in vals:
+            return self.browse()
+        sequence_id = vals.get("dunning_sequence_id")
+        return self.filtered(
+            lambda move: ("dunning_policy" in vals)
+            and (move.dunning_policy or False) != vals["dunning_policy"]
+            or (sequence_id and move.dunning_sequence_id.id != sequence_id)
+        )

@@ -95,6 +95,23 @@ class DunningEnrollment(models.Model):
         return reminders
 
     @api.model
+    def _compose_by_hand(self, company, enrollments, today):
+        """Write the coming reminders of these instalments now, for a person."""
+        groups = enrollments._get_groups(today, by_hand=True)
+        if any(not whom["to"] for whom, _lang, _members in groups.values()):
+            raise UserError(
+                self.env._(
+                    "There is no e-mail address to send the reminder to. Give the "
+                    "customer one, or the invoice its own recipients."
+                )
+            )
+        reminders = self.env["dunning.reminder"].sudo().with_company(company)
+        reminders = reminders._compose(groups, today, origin="manual")
+        self._reconcile(enrollments.move_id, today)
+        reminders._trigger_delivery()
+        return reminders
+
+    @api.model
     def _lock_due(self, company, partner_ids, today):
         """Lock what decides, before anything is read, in one statement.
 
@@ -130,7 +147,7 @@ class DunningEnrollment(models.Model):
     # GROUP
     # ------------------------------------------------------------------------
 
-    def _get_groups(self, today):
+    def _get_groups(self, today, by_hand=False):
         """Return {key: (recipients, language, instalments)}: one mail each.
 
         At most one mail per key a day: what comes later waits for tomorrow, and
@@ -144,6 +161,8 @@ class DunningEnrollment(models.Model):
             key = enrollment._get_grouping_hash(whom, lang, today)
             _whom, _lang, members = groups.get(key, (whom, lang, self.browse()))
             groups[key] = (whom, lang, members + enrollment)
+        if by_hand:
+            return groups
         said = self.env["dunning.reminder"].search_fetch(
             [
                 ("grouping_key", "in", list(groups)),
@@ -151,7 +170,7 @@ class DunningEnrollment(models.Model):
                 ("state", "=", "queued"),
                 "&",
                 ("date", "=", today),
-                ("state", "in", REACHED),
+                ("state", "in", ("to_approve", *REACHED)),
             ],
             ["grouping_key"],
         )
@@ -201,15 +220,16 @@ class DunningReminder(models.Model):
     _inherit = "dunning.reminder"
 
     @api.model
-    def _compose(self, groups, today):
+    def _compose(self, groups, today, origin="auto"):
         """Write one reminder per group; one that cannot be written fails alone.
 
         :param groups: see `dunning.enrollment._get_groups`
+        :param origin: ``auto``, or ``manual`` when a person sends them
         """
         groups = list(groups.items())
         try:
             with self.env.cr.savepoint():
-                return self._compose_batch(groups, today)
+                return self._compose_batch(groups, today, origin)
         except psycopg2.errors.SerializationFailure:
             raise
         except psycopg2.Error:
@@ -218,33 +238,51 @@ class DunningReminder(models.Model):
         for group in groups:
             try:
                 with self.env.cr.savepoint():
-                    reminders += self._compose_batch([group], today)
+                    reminders += self._compose_batch([group], today, origin)
             except psycopg2.errors.SerializationFailure:
                 raise
             except psycopg2.errors.UniqueViolation:
                 _logger.info("Reminder %s was written by another run", group[0])
             except psycopg2.Error as error:
-                reminders += self._create_failed(group, today, error)
+                reminders += self._create_failed(group, today, origin, error)
         return reminders
 
-    def _compose_batch(self, groups, today):
+    def _compose_batch(self, groups, today, origin):
+        enrollments = self.env["dunning.enrollment"].union(
+            *(members for _key, (_whom, _lang, members) in groups)
+        )
+        self._cancel_overtaken(enrollments)
         reminders = self.create(
-            [self._prepare_reminder_vals(key, *group, today) for key, group in groups]
+            [
+                self._prepare_reminder_vals(key, *group, today, origin)
+                for key, group in groups
+            ]
         )
         reminders._write_content()
         reminders.filtered(lambda r: r.state == "queued")._create_messages()
         self.env.flush_all()
         return reminders
 
-    def _create_failed(self, group, today, error):
+    @api.model
+    def _cancel_overtaken(self, enrollments):
+        """Reminders that nobody approved give way to those of the next step."""
+        self._get_pending_lines(enrollments)._drop(
+            self.env._("Overtaken by the next step.")
+        )
+
+    def _create_failed(self, group, today, origin, error):
         """A state with a reason, that somebody sees; never only a log line."""
         key, members = group
-        vals = self._prepare_reminder_vals(key, *members, today)
+        vals = self._prepare_reminder_vals(key, *members, today, origin)
         reason = self._get_failure_reason(error)
         return self.create([dict(vals, state="failed", failure_reason=reason)])
 
-    def _prepare_reminder_vals(self, key, recipients, lang, enrollments, today):
+    def _prepare_reminder_vals(
+        self, key, recipients, lang, enrollments, today, origin
+    ):
         """Hook: override to write more on a reminder."""
+        modes = set(enrollments.next_step_id.mapped("mode"))
+        waits = origin == "auto" and "approval" in modes
         carrier = enrollments.sorted(
             lambda e: self._get_carrier_key(e.next_step_id, e.due_date)
         )[:1]
@@ -257,9 +295,9 @@ class DunningReminder(models.Model):
             "step_id": step.id,
             "step_name": step.with_context(lang=None).name,
             "move_id": carrier.move_id.id,
-            "origin": "auto",
+            "origin": origin,
             "channel": step.channel,
-            "state": "queued",
+            "state": "to_approve" if waits else "queued",
             "date": today,
             "before_due": carrier._is_before_due(today),
             "lang": lang,
@@ -287,6 +325,43 @@ class DunningReminder(models.Model):
             "email_bcc": ", ".join(recipients["bcc"]) or False,
             "recipient_source": recipients["source"],
         }
+
+    @api.model
+    def _record(self, enrollments, today, state):
+        """Note steps as done without a message: recorded or skipped.
+
+        What waited for an approval gives way to the note.
+        """
+        reminders = self.browse()
+        pending = self._get_pending_lines(enrollments).reminder_id
+        pending.write({"state": state, "sent_on": today})
+        pending._mark_moves()
+        noted = {(line.move_id, line.due_date) for line in pending.line_ids}
+        recipients = {"to": [], "cc": [], "bcc": [], "source": False}
+        recipients["partners"] = self.env["res.partner"]
+        for enrollment in enrollments:
+            if (enrollment.move_id, enrollment.due_date) in noted:
+                continue
+            vals = self._prepare_reminder_vals(
+                False, recipients, False, enrollment, today, "recorded"
+            )
+            reminders += self.create(
+                [dict(vals, state=state, sent_on=today, message_id=False)]
+            )
+        return reminders + pending
+
+    @api.model
+    def _get_pending_lines(self, enrollments):
+        """These instalments, in the reminders that wait for an approval."""
+        keys = {(e.move_id, e.due_date) for e in enrollments}
+        lines = self.env["dunning.reminder.line"].search(
+            [
+                ("move_id", "in", enrollments.move_id.ids),
+                ("reminder_id.state", "=", "to_approve"),
+                ("dropped", "=", False),
+            ]
+        )
+        return lines.filtered(lambda line: (line.move_id, line.due_date) in keys)
 
     @api.model
     def _prepare_line_vals(self, enrollment):

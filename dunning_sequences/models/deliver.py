@@ -167,11 +167,14 @@ class DunningReminder(models.Model):
         cancelled; when an amount or the day changed it is written anew.
         """
         self.ensure_one()
-        today = self.company_id._dunning_today(now)
-        lines = self._get_current_lines()
-        if not self._lock_moves(lines.move_id):
+        if not self._lock_moves(self._get_current_lines().move_id):
             self._postpone(now, self.env._("An invoice is being changed."))
             return False
+        return self._recheck_content(self.company_id._dunning_today(now))
+
+    def _recheck_content(self, today):
+        """Take out what must not be said, and say the rest as it is today."""
+        lines = self._get_current_lines()
         objections, amounts = self._get_objections(lines, today)
         refused = lines.filtered(lambda line: line.id in objections)
         if refused == lines:
@@ -185,7 +188,7 @@ class DunningReminder(models.Model):
         self.date = today
         if self.fingerprint != self._get_fingerprint() or refused:
             self._compose_anew()
-        return self.state == "queued"
+        return self.state in ("queued", "to_approve")
 
     def _lock_moves(self, moves):
         self.env.cr.execute(
@@ -194,35 +197,44 @@ class DunningReminder(models.Model):
         )
         return self.env.cr.rowcount == len(moves)
 
-    def _get_objections(self, lines, today):
-        """Return ({line id: why not}, {line id: amount due}) as of now."""
+    def _get_objections(self, lines, today, only_over=False):
+        """Return ({line id: why not}, {line id: amount due}) as of now.
+
+        :param only_over: ask only whether the instalments are over
+        """
         Enrollment = self.env["dunning.enrollment"].sudo()
         rows = Enrollment._read_instalments(lines.move_id.ids, today, {})
         by_key = {(row["move_id"], row["due_date"]): row for row in rows}
         objections, amounts = {}, {}
         for line in lines:
             row = by_key.get((line.move_id.id, line.due_date))
-            objection = self._get_objection(row) or line._get_early_objection(today)
+            objection = self._get_over_objection(row)
+            if not objection and not only_over:
+                objection = line.reminder_id._get_objection(row)
+                objection = objection or line._get_early_objection(today)
             if objection:
                 objections[line.id] = objection
             else:
                 amounts[line.id] = float(row["residual_currency"])
         return objections, amounts
 
+    @api.model
+    def _get_over_objection(self, row):
+        return self.env["dunning.enrollment"]._get_over_reason(row) if row else "paid"
+
     def _get_objection(self, row):
-        """Why an instalment must not be reminded after all, None if it may."""
+        """Why an open instalment must not be reminded after all, None if it may.
+
+        Who sends by hand knows what he does: only a hold stops him.
+        """
         Enrollment = self.env["dunning.enrollment"]
-        if not row:
-            return "paid"
-        over = Enrollment._get_over_reason(row)
-        if over:
-            return over
         if row["wanted_id"] != self.sequence_id.id:
             return "no_sequence"
         if row["hold_kind"]:
             return row["hold_kind"]
         reason = Enrollment._get_hold_reason(row, self.sequence_id)
-        return None if reason == "leaving" else reason
+        ignored = {"leaving", *(("not_sent",) if self.origin == "manual" else ())}
+        return None if reason in ignored else reason
 
     def _refresh_recipients(self):
         """Recipients that changed since are the ones who get it."""
@@ -250,8 +262,9 @@ class DunningReminder(models.Model):
         )
         self.invalidate_recordset()
         self._write_content()
-        if self.state != "queued":
+        if self.state not in ("queued", "to_approve"):
             self._drop_message()
+        if not self.mail_message_id:
             return
         vals = self._prepare_message_vals()
         names = ("res_id", "record_name", "subject", "body", "partner_ids")

@@ -129,6 +129,8 @@ class DunningEnrollment(models.Model):
             ("contact_delay", "Reminded a short time ago"),
             ("leaving", "Previous reminder about to leave"),
             # A person must act
+            ("approval", "Waiting for approval"),
+            ("manual", "To be done by hand"),
             ("no_recipient", "No e-mail address"),
             ("failed", "Reminder failed"),
             # It is over
@@ -152,6 +154,12 @@ class DunningEnrollment(models.Model):
     def _get_explanation(self, reason):
         """Say in one line what happens next, or why nothing does."""
         self.ensure_one()
+        if self.state == STATE_RUNNING and self.next_step_id.mode == "manual":
+            return self.env._(
+                "“%(step)s” is to be done by hand on %(date)s",
+                step=self.next_step_id.name,
+                date=format_date(self.env, self.next_date),
+            )
         if self.state == STATE_RUNNING:
             return self.env._(
                 "“%(step)s” leaves on %(date)s",
@@ -212,6 +220,35 @@ class DunningEnrollment(models.Model):
         )
         self._reconcile(self.move_id, today)
 
+    def action_remind(self):
+        """Send the coming reminder now, whatever its date."""
+        self.move_id.check_access("read")
+        self.move_id.action_dunning_remind()
+        return True
+
+    def action_record(self):
+        """Mark as reminded: by phone, on a visit (E07, G13)."""
+        self._do_by_hand("recorded")
+        return True
+
+    def action_skip(self):
+        """Leave the coming step out; the next one follows."""
+        self._do_by_hand("skipped")
+        return True
+
+    def _do_by_hand(self, state):
+        """Note the coming step as done, without any message."""
+        self.env["dunning.hold"].check_access("create")
+        self.check_access("read")
+        coming = self.filtered(lambda e: e.next_step_id and e.state != STATE_STOPPED)
+        if not coming:
+            raise UserError(self.env._("There is no coming reminder to mark as done."))
+        for company, enrollments in coming.grouped("company_id").items():
+            today = company._dunning_today()
+            Reminder = self.env["dunning.reminder"].sudo().with_company(company)
+            Reminder._record(enrollments.sudo(), today, state)
+            self._reconcile(enrollments.move_id, today)
+
     # ------------------------------------------------------------------------
     # RUN
     # ------------------------------------------------------------------------
@@ -240,6 +277,7 @@ class DunningEnrollment(models.Model):
         work = []
         for company in self._get_companies(today):
             day = today or company._dunning_today()
+            self.env["dunning.hold"].sudo()._close_promises(company, day)
             self._reconcile_company(company, day)
             work += [(company, day, ids) for ids in self._get_due_chunks(company, day)]
         reminders = self.env["dunning.reminder"]
@@ -249,6 +287,7 @@ class DunningEnrollment(models.Model):
             reminders += self._compose_partners_safely(company, partner_ids, day)
             if not self._commit_progress(1, remaining=left):
                 break
+        self._notify_responsibles()
         return reminders
 
     @api.model

@@ -142,3 +142,29 @@ class DunningHold(models.Model):
         for company, holds in self.grouped("company_id").items():
             holds.write({"closed_on": company._dunning_today(), "outcome": "resumed"})
         return True
+
+    @api.model
+    def _close_promises(self, company, today):
+        """Say of each promise that is over whether it was kept.
+
+        Kept: paid in full by its date plus the grace. Anything less is broken.
+        """
+        promises = self.search(
+            [
+                ("kind", "=", "promise"),
+                ("closed_on", "=", False),
+                ("company_id", "=", company.id),
+            ]
+        )
+        kept = promises.filtered(lambda promise: promise._is_kept())
+        broken = (promises - kept).filtered(lambda promise: promise.last_day < today)
+        kept.write({"closed_on": today, "outcome": "kept"})
+        broken.write({"closed_on": today, "outcome": "broken"})
+        return broken
+
+    def _is_kept(self):
+        self.ensure_one()
+        moves = self.move_ids or self._get_moves()
+        return all(
+            move.payment_state in ("paid", "in_payment", "reversed") for move in moves
+        )

@@ -17,8 +17,9 @@ class DunningReminder(models.Model):
     transaction, with a Message-Id of its own, on the thread of the invoice that
     carries it.
 
-    Life: queued > sent; on the way it can be cancelled (paid or held since),
-    doubtful (the answer of the mail server was lost), failed or bounced.
+    Life: (to approve >) queued > sent; on the way it can be cancelled (paid, held
+    or overtaken since), doubtful (the answer of the mail server was lost), failed or
+    bounced. Without a message: recorded (a phone call) or skipped.
     """
 
     _name = "dunning.reminder"
@@ -77,18 +78,28 @@ class DunningReminder(models.Model):
 
     # === State === #
     origin = fields.Selection(
-        selection=[("auto", "Automatic")], required=True, readonly=True
+        selection=[
+            ("auto", "Automatic"),
+            ("approved", "Approved"),
+            ("manual", "By Hand"),
+            ("recorded", "Recorded"),
+        ],
+        required=True,
+        readonly=True,
     )
     channel = fields.Selection(
         selection=[("email", "E-mail")], required=True, readonly=True
     )
     state = fields.Selection(
         selection=[
+            ("to_approve", "To Approve"),
             ("queued", "About to Leave"),
             ("sent", "Sent"),
             ("doubtful", "Doubtful"),
             ("failed", "Failed"),
             ("bounced", "Bounced"),
+            ("recorded", "Recorded"),
+            ("skipped", "Skipped"),
             ("cancelled", "Cancelled"),
         ],
         required=True,
@@ -102,6 +113,7 @@ class DunningReminder(models.Model):
         readonly=True, help="The company's day on which a mail server took it."
     )
     before_due = fields.Boolean(string="Courtesy Notice", readonly=True)
+    approved_by = fields.Many2one(comodel_name="res.users", readonly=True)
     retry_of_id = fields.Many2one(
         comodel_name="dunning.reminder",
         readonly=True,
@@ -312,15 +324,38 @@ class DunningReminder(models.Model):
     # ACTIONS
     # ------------------------------------------------------------------------
 
+    def action_approve(self):
+        """Let reminders leave that were written for approval (P17).
+
+        All is read again: what was paid since is taken out, and a reminder with
+        nothing left is cancelled, with the reason. When the text had to change,
+        the approver is shown what leaves.
+        """
+        self._check_action_access()
+        if any(reminder.state != "to_approve" for reminder in self):
+            raise UserError(self.env._("Only reminders to approve can be approved."))
+        changed = self.sudo()._approve()
+        if len(self) == 1 and changed:
+            return self._get_records_action(target="new")
+        return True
+
+    def action_skip(self):
+        """Do not send these; the next steps follow on their dates."""
+        self._check_action_access()
+        if any(reminder.state != "to_approve" for reminder in self):
+            raise UserError(self.env._("Only reminders to approve can be skipped."))
+        self.sudo()._skip()
+        return True
+
     def action_cancel(self):
         """Keep reminders that have not left from leaving."""
         self._check_action_access()
-        queued = self.filtered(lambda reminder: reminder.state == "queued")
-        if queued != self:
+        waiting = self.filtered(lambda r: r.state in ("to_approve", "queued"))
+        if waiting != self:
             raise UserError(
                 self.env._("Only reminders that have not left yet can be cancelled.")
             )
-        queued.sudo()._cancel(
+        waiting.sudo()._cancel(
             self.env._("Cancelled by %(user)s.", user=self.env.user.name)
         )
         return True

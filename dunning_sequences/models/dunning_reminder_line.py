@@ -77,11 +77,21 @@ class DunningReminderLine(models.Model):
                 not line.dropped and line.reminder_id.state not in STATES_VOID
             )
 
+    def _drop(self, reason):
+        """Take instalments out of reminders; an empty reminder is cancelled."""
+        self.dropped = True
+        for reminder in self.reminder_id:
+            if all(line.dropped for line in reminder.line_ids):
+                reminder._cancel(reason)
+
     def _get_early_objection(self, today):
-        """A due date postponed since the reminder was written: not yet."""
+        """A due date postponed since the reminder was written: not yet.
+
+        By hand, a person may be early.
+        """
         self.ensure_one()
         step = self.step_id
-        if step.trigger != plan.DUE_DATE:
+        if step.trigger != plan.DUE_DATE or self.reminder_id.origin == "manual":
             return None
         nominal = fields.Date.add(self.due_date, days=step.delay)
         return "gone" if nominal > today else None

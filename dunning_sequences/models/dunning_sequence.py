@@ -17,7 +17,7 @@ class DunningSequence(models.Model):
 
     _name = "dunning.sequence"
     _description = "Reminder Sequence"
-    _inherit = ["mail.thread"]
+    _inherit = ["mail.thread", "mail.activity.mixin"]
     _order = "company_id, name, id"
     _check_company_auto = True
 
@@ -245,7 +245,13 @@ class DunningSequence(models.Model):
         return vals_list
 
     def write(self, vals):
-        res = super().write(vals)
+        if "step_ids" in vals:
+            # A form saves line by line: only the whole can be in order.
+            sequences = self.with_context(dunning_steps_in_progress=True)
+            res = super(DunningSequence, sequences).write(vals)
+            self.step_ids._check_order()
+        else:
+            res = super().write(vals)
         if self._get_marking_fields() & vals.keys():
             self.env["dunning.mark"]._mark("sequence", self.ids)
         return res

@@ -60,10 +60,16 @@ class DunningSequenceStep(models.Model):
 
     # === What === #
     mode = fields.Selection(
-        selection=[("auto", "Automatic")],
+        selection=[
+            ("auto", "Automatic"),
+            ("approval", "To approve"),
+            ("manual", "By hand"),
+        ],
         default="auto",
         required=True,
-        help="Automatic: leaves by itself.",
+        help="Automatic: leaves by itself. To approve: each reminder is written and "
+        "waits until somebody approves it. By hand: the invoice is only listed as to "
+        "do. When the date of the next step comes first, that one takes its place.",
     )
     channel = fields.Selection(
         selection=[("email", "E-mail")], default="email", required=True
@@ -156,6 +162,8 @@ class DunningSequenceStep(models.Model):
 
     @api.constrains("sequence", "trigger", "delay", "repeat_every", "sequence_id")
     def _check_order(self):
+        if self.env.context.get("dunning_steps_in_progress"):
+            return  # the sequence is being saved, and checks when it is done
         for sequence in self.sequence_id:
             self._check_rhythm(sequence.step_ids.sorted("sequence"))
 
@@ -280,9 +288,13 @@ class DunningSequenceStep(models.Model):
 
     def write(self, vals):
         res = super().write(vals)
-        if {"sequence", "trigger", "delay", "repeat_every", "repeat_max"} & vals.keys():
+        if self._get_marking_fields() & vals.keys():
             self.env["dunning.mark"]._mark("sequence", self.sequence_id.ids)
         return res
+
+    def _get_marking_fields(self):
+        """Fields whose change can move an instalment."""
+        return {"sequence", "trigger", "delay", "repeat_every", "repeat_max", "mode"}
 
     def unlink(self):
         self.env["dunning.mark"]._mark("sequence", self.sequence_id.ids)

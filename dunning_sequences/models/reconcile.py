@@ -327,7 +327,7 @@ class DunningEnrollment(models.Model):
         key = (sequence.id, row["due_date"], entry, last)
         if key not in planned:
             planned[key] = plan.following(steps, row["due_date"], entry, last)
-        coming = planned[key]
+        coming = self._overtake(row, sequence, steps, entry, planned[key])
         decision = {
             "move_line_id": row["move_line_id"],
             "partner_id": row["commercial_partner_id"],
@@ -455,10 +455,47 @@ class DunningEnrollment(models.Model):
         reason = self._get_hold_reason(row, sequence)
         if reason:
             return "held", reason, None
+        is_due = coming.date <= row["today"]
+        step = sequence.step_ids.browse(coming.step_id)
+        if row["last_state"] == "to_approve" and not self._is_overtaking(row, coming, step):
+            return "todo", "approval", None
+        if is_due and step.mode == "manual":
+            return "todo", "manual", None
         failed = (row["failed_step_id"], row["failed_occurrence"] or 0)
         if failed == (coming.step_id, coming.occurrence):
             return "todo", "failed", None
         return "running", None, None
+
+    @api.model
+    def _is_overtaking(self, row, coming, step):
+        """Has the date of this step come while the one before was not done?
+
+        A step that counts from a reminder that really left cannot overtake it.
+        """
+        return coming.date <= row["today"] and step.trigger == plan.DUE_DATE
+
+    @api.model
+    def _overtake(self, row, sequence, steps, entry, coming):
+        """A manual step that nobody did gives way when the next one's date comes."""
+        while coming and sequence.step_ids.browse(coming.step_id).mode == "manual":
+            last = self._get_last(row)
+            said = (*(last.said if last else ()), (coming.step_id, coming.occurrence))
+            undone = plan.Last(coming.date, coming.step_id, said)
+            later = plan.following(steps, row["due_date"], entry, undone)
+            if not later or later.step_id == coming.step_id:
+                break
+            step = sequence.step_ids.browse(later.step_id)
+            if not self._is_overtaking(row, later, step):
+                break
+            row = dict(
+                row,
+                last_day=undone.sent_on,
+                last_step_id=undone.step_id,
+                said_step_ids=[step_id for step_id, _occurrence in said],
+                said_occurrences=[occurrence for _step_id, occurrence in said],
+            )
+            coming = later
+        return coming
 
     @api.model
     def _get_hold_reason(self, row, sequence):
@@ -496,11 +533,24 @@ class DunningEnrollment(models.Model):
                 changed.append((row["enrollment_id"], *values))
         self._insert(new)
         self._update(changed)
+        self._cancel_pointless_approvals(rows)
         if new or changed:
             self.invalidate_model()
             self.env["account.move"].invalidate_model(
                 self.env["account.move"]._get_dunning_fields()
             )
+
+    def _cancel_pointless_approvals(self, rows):
+        """An approval that is no longer needed disappears by itself."""
+        over = [
+            row["move_id"]
+            for row in rows
+            if row["last_state"] == "to_approve"
+            and row["decision"]
+            and row["decision"]["state"] == "stopped"
+        ]
+        if over:
+            self.env["dunning.reminder"].sudo()._cancel_over(over)
 
     def _insert(self, rows):
         if not rows:

@@ -136,31 +136,52 @@ class ResPartner(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        for vals in vals_list:
-            self._stamp_dunning_since(vals)
+        today = self.env.company._dunning_today()
+        vals_list = [self._complete_dunning_vals(vals) for vals in vals_list]
+        vals_list = [
+            {"dunning_since": today, **vals} if vals.get("dunning_policy") else vals
+            for vals in vals_list
+        ]
         partners = super().create(vals_list)
         contacts = partners.filtered("dunning_contact")
         self._dunning_mark_partners(contacts.commercial_partner_id)
         return partners
 
     def write(self, vals):
-        vals = dict(vals)
-        if {"dunning_policy", "dunning_sequence_id"} & vals.keys():
-            self._stamp_dunning_since(vals)
         marking = MARKING_FIELDS & vals.keys()
         before = self.commercial_partner_id if marking else self.browse()
+        vals, joining = self._prepare_dunning_vals(vals)
         res = super().write(vals)
+        if joining:
+            today = self.env.company._dunning_today()
+            super(ResPartner, joining).write({"dunning_since": today})
         if marking:
             self._dunning_mark_partners(before | self.commercial_partner_id)
         return res
 
+    def _prepare_dunning_vals(self, vals):
+        """Giving a customer a sequence enrolls him on that day (P01, P20).
+
+        :return: the values to write, and the customers who join by them: to write
+            again what is there already changes nothing
+        """
+        if not {"dunning_policy", "dunning_sequence_id"} & vals.keys():
+            return vals, self.browse()
+        vals = self._complete_dunning_vals(vals)
+        if not vals.get("dunning_policy") or "dunning_since" in vals:
+            return vals, self.browse()
+        sequence_id = vals.get("dunning_sequence_id")
+        return vals, self.filtered(
+            lambda partner: partner.dunning_policy != vals["dunning_policy"]
+            or (sequence_id and partner.dunning_sequence_id.id != sequence_id)
+        )
+
     @api.model
-    def _stamp_dunning_since(self, vals):
-        """Giving a customer a sequence enrolls him on that day (P01, P20)."""
+    def _complete_dunning_vals(self, vals):
+        """A sequence alone means: this one."""
         if vals.get("dunning_sequence_id") and "dunning_policy" not in vals:
-            vals["dunning_policy"] = "own"
-        if vals.get("dunning_policy"):
-            vals.setdefault("dunning_since", self.env.company._dunning_today())
+            return {**vals, "dunning_policy": "own"}
+        return vals
 
     @api.model
     def _dunning_mark_partners(self, partners):

@@ -81,6 +81,8 @@ class DunningCommon(AccountTestInvoicingCommon):
                 "smtp_host": "127.0.0.1",
                 "smtp_port": cls.sink.port,
                 "smtp_encryption": "none",
+                # Else Odoo may send in the name of a notification address.
+                "from_filter": "test.example.com",
             }
         )
         cls.startClassPatcher(
@@ -328,6 +330,11 @@ class DunningCommon(AccountTestInvoicingCommon):
         )
         lines = lines.sorted(lambda r: (r.sent_on or r.date, r.due_date, r.id))
         return [f"{to_text(r.sent_on or r.date)} {r.step_name}" for r in lines]
+
+    def get_amounts(self, invoice):
+        """Return the amounts of its reminders, oldest first."""
+        lines = invoice.dunning_reminder_line_ids
+        return lines.sorted(lambda r: (r.date, r.due_date)).mapped("amount")
 
     def assertReminders(self, invoices, *expected):
         """These reminders count, and no others: "03-08 S1"…"""

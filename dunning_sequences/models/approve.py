@@ -1,0 +1,81 @@
+"""Approve: let a person decide about reminders that were written for it."""
+
+from odoo import api, models
+from odoo.exceptions import UserError
+from odoo.tools import SQL
+
+
+class DunningReminder(models.Model):
+    _inherit = "dunning.reminder"
+
+    def _approve(self):
+        """Queue reminders to approve, with what is true now.
+
+        :return: those whose text changed since it was proposed
+        """
+        self._lock_for_decision()
+        changed = self.browse()
+        for reminder in self:
+            company = reminder.company_id
+            reminder = reminder.with_company(company)
+            before = (reminder.subject, reminder.body)
+            if not reminder._recheck_content(company._dunning_today()):
+                continue
+            reminder.write(
+                {"state": "queued", "origin": "approved", "approved_by": self.env.uid}
+            )
+            reminder._create_messages()
+            if before != (reminder.subject, reminder.body):
+                changed += reminder
+        self._after_decision()
+        return changed
+
+    def _skip(self):
+        """Count as done what is not to be sent."""
+        self._lock_for_decision()
+        for company, reminders in self.grouped("company_id").items():
+            reminders.write({"state": "skipped", "sent_on": company._dunning_today()})
+        self._after_decision()
+
+    def _lock_for_decision(self):
+        """Two people click at once: one of them decides.
+
+        :raise UserError: for the other one
+        """
+        self.env.flush_all()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT id FROM dunning_reminder
+                 WHERE id = ANY(%s) AND state = 'to_approve'
+                   FOR NO KEY UPDATE SKIP LOCKED
+                """,
+                self.ids,
+            )
+        )
+        if len(rows) != len(self):
+            raise UserError(
+                self.env._("Somebody else is deciding about these reminders.")
+            )
+
+    def _after_decision(self):
+        for company, reminders in self.grouped("company_id").items():
+            self.env["dunning.enrollment"]._reconcile(
+                reminders.line_ids.move_id, company._dunning_today()
+            )
+        self.filtered(lambda r: r.state == "queued")._trigger_delivery()
+
+    @api.model
+    def _cancel_over(self, move_ids):
+        """Take instalments that are over out of what waits for approval."""
+        reminders = self.search(
+            [("state", "=", "to_approve"), ("line_ids.move_id", "in", move_ids)]
+        )
+        for company, group in reminders.grouped("company_id").items():
+            lines = group.line_ids.filtered(lambda line: not line.dropped)
+            objections, _amounts = lines.reminder_id._get_objections(
+                lines, company._dunning_today(), only_over=True
+            )
+            labels = self.env["dunning.enrollment"]._get_reason_labels
+            for line in lines.filtered(lambda line: line.id in objections):
+                line._drop(labels([objections[line.id]]))
