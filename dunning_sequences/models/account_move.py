@@ -222,7 +222,11 @@ class AccountMove(models.Model):
             )
             # Those with a date first, the earliest of all.
             following = followed.sorted(
-                lambda e: (e.state == "done", not e.next_date, e.next_date or e.due_date)
+                lambda e: (
+                    e.state == "done",
+                    not e.next_date,
+                    e.next_date or e.due_date,
+                )
             )[:1]
             move.dunning_effective_sequence_id = following.sequence_id
             move.dunning_next_date = following.next_date
@@ -252,9 +256,11 @@ class AccountMove(models.Model):
         """The open pauses of the invoices themselves, not their customers'."""
         today = self.env.company._dunning_today()
         return self.dunning_hold_ids.filtered(
-            lambda hold: hold.kind == "pause"
-            and not hold.closed_on
-            and (not hold.until or hold.until >= today)
+            lambda hold: (
+                hold.kind == "pause"
+                and not hold.closed_on
+                and (not hold.until or hold.until >= today)
+            )
         )
 
     @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
@@ -301,7 +307,10 @@ class AccountMove(models.Model):
             "res_model": "dunning.hold",
             "view_mode": "form",
             "views": [
-                (self.env.ref("dunning_sequences.dunning_hold_view_form_pause").id, "form")
+                (
+                    self.env.ref("dunning_sequences.dunning_hold_view_form_pause").id,
+                    "form",
+                )
             ],
             "target": "new",
             "context": {
@@ -333,9 +342,11 @@ class AccountMove(models.Model):
         self._dunning_refresh()
         enrollments = self.dunning_enrollment_ids.filtered("next_step_id")
         ready = enrollments.filtered(
-            lambda e: e.state in ("running", "todo")
-            and e.hold_reason != "approval"
-            or e.hold_reason in ("contact_delay", "min_amount", "not_sent")
+            lambda e: (
+                e.state in ("running", "todo")
+                and e.hold_reason != "approval"
+                or e.hold_reason in ("contact_delay", "min_amount", "not_sent")
+            )
         )
         if not ready:
             raise UserError(
@@ -414,7 +425,9 @@ class AccountMove(models.Model):
             return self.browse()
         sequence_id = vals.get("dunning_sequence_id")
         return self.filtered(
-            lambda move: ("dunning_policy" in vals)
-            and (move.dunning_policy or False) != vals["dunning_policy"]
-            or (sequence_id and move.dunning_sequence_id.id != sequence_id)
+            lambda move: (
+                ("dunning_policy" in vals)
+                and (move.dunning_policy or False) != vals["dunning_policy"]
+                or (sequence_id and move.dunning_sequence_id.id != sequence_id)
+            )
         )

@@ -77,5 +77,6 @@ class DunningReminder(models.Model):
                 lines, company._dunning_today(), only_over=True
             )
             labels = self.env["dunning.enrollment"]._get_reason_labels
-            for line in lines.filtered(lambda line: line.id in objections):
-                line._drop(labels([objections[line.id]]))
+            for line in lines:
+                if line.id in objections:
+                    line._drop(labels([objections[line.id]]))

@@ -277,9 +277,7 @@ class DunningReminder(models.Model):
         reason = self._get_failure_reason(error)
         return self.create([dict(vals, state="failed", failure_reason=reason)])
 
-    def _prepare_reminder_vals(
-        self, key, recipients, lang, enrollments, today, origin
-    ):
+    def _prepare_reminder_vals(self, key, recipients, lang, enrollments, today, origin):
         """Hook: override to write more on a reminder."""
         modes = set(enrollments.next_step_id.mapped("mode"))
         waits = origin == "auto" and "approval" in modes
@@ -432,7 +430,13 @@ class DunningReminder(models.Model):
     def _get_fingerprint(self):
         """What the text was written from: when it changes, so must the text."""
         self.ensure_one()
-        facts = [self.date, self.step_id.id, self.email_to, self.email_cc, self.email_bcc]
+        facts = [
+            self.date,
+            self.step_id.id,
+            self.email_to,
+            self.email_cc,
+            self.email_bcc,
+        ]
         for line in self._get_current_lines():
             facts += [line.id, line.due_date, line.currency_id.round(line.amount)]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
@@ -545,9 +549,7 @@ class DunningReminder(models.Model):
             "is_read": True,
             "author_id": self.mail_message_id.author_id.id,
         }
-        return [
-            dict(vals, res_partner_id=partner.id) for partner in self.recipient_ids
-        ]
+        return [dict(vals, res_partner_id=partner.id) for partner in self.recipient_ids]
 
     def _trigger_delivery(self):
         for name in ("ir_cron_dunning_send", "ir_cron_dunning_send_2"):

@@ -67,7 +67,6 @@ class DunningEnrollment(models.Model):
     # === Next === #
     next_step_id = fields.Many2one(
         comodel_name="dunning.sequence.step",
-        string="Next Step",
         readonly=True,
         index="btree_not_null",
         ondelete="set null",
@@ -187,9 +186,11 @@ class DunningEnrollment(models.Model):
         self.ensure_one()
         move = self.move_id
         lines = move.line_ids.filtered(
-            lambda line: line.display_type == "payment_term"
-            and (line.date_maturity or move.invoice_date_due or move.invoice_date)
-            == self.due_date
+            lambda line: (
+                line.display_type == "payment_term"
+                and (line.date_maturity or move.invoice_date_due or move.invoice_date)
+                == self.due_date
+            )
         )
         return sum(lines.mapped("amount_residual_currency"))
 
@@ -215,9 +216,7 @@ class DunningEnrollment(models.Model):
 
     def _start(self, today, catch_up):
         """Enter anew, today. See `plan.enter` for ``catch_up``."""
-        self.write(
-            {"entered_on": today, "catch_up": catch_up, "first_step_id": False}
-        )
+        self.write({"entered_on": today, "catch_up": catch_up, "first_step_id": False})
         self._reconcile(self.move_id, today)
 
     def action_remind(self):
@@ -329,8 +328,8 @@ class DunningEnrollment(models.Model):
             .sudo()
             .search([("dunning_sequence_ids", "!=", False)])
         )
-        companies = self.env["res.company"].sudo().search(
-            [("id", "child_of", companies.ids)]
+        companies = (
+            self.env["res.company"].sudo().search([("id", "child_of", companies.ids)])
         )
         if today:
             return companies

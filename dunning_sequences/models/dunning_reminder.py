@@ -53,7 +53,7 @@ class DunningReminder(models.Model):
         index="btree_not_null",
         ondelete="set null",
     )
-    step_name = fields.Char(string="Step Name", readonly=True)
+    step_name = fields.Char(readonly=True)
     move_id = fields.Many2one(
         comodel_name="account.move",
         string="Invoice",

@@ -50,7 +50,7 @@ class DunningReminderLine(models.Model):
         index="btree_not_null",
         ondelete="set null",
     )
-    step_name = fields.Char(string="Step Name", readonly=True)
+    step_name = fields.Char(readonly=True)
     occurrence = fields.Integer(readonly=True)
     dropped = fields.Boolean(
         readonly=True,
@@ -73,9 +73,7 @@ class DunningReminderLine(models.Model):
     @api.depends("reminder_id.state", "dropped")
     def _compute_counts(self):
         for line in self:
-            line.counts = (
-                not line.dropped and line.reminder_id.state not in STATES_VOID
-            )
+            line.counts = not line.dropped and line.reminder_id.state not in STATES_VOID
 
     def _drop(self, reason):
         """Take instalments out of reminders; an empty reminder is cancelled."""

@@ -340,7 +340,8 @@ class DunningSequence(models.Model):
     def _get_rhythm(self):
         """Return the steps as the plan reads them."""
         self.ensure_one()
-        return tuple(step._prepare_plan_step() for step in self.step_ids)
+        steps = self.step_ids.sorted(lambda step: (step.sequence, step.id))
+        return tuple(step._prepare_plan_step() for step in steps)
 
     @api.model
     def _copy_ready_made(self, companies):
@@ -365,7 +366,8 @@ class DunningSequence(models.Model):
         xml_ids = ("dunning_sequence_standard", "dunning_sequence_key_accounts")
         sequences = self.browse()
         for name in xml_ids:
-            sequences += self.env.ref(
-                f"dunning_sequences.{name}", raise_if_not_found=False
-            ) or sequences[:0]
+            sequences += (
+                self.env.ref(f"dunning_sequences.{name}", raise_if_not_found=False)
+                or sequences[:0]
+            )
         return sequences

@@ -49,7 +49,6 @@ class DunningSequenceStep(models.Model):
     )
     timing = fields.Char(compute="_compute_timing", string="When")
     repeat_every = fields.Integer(
-        string="Repeat Every",
         help="Days after which the last step is sent again. 0: it is sent once.",
     )
     repeat_max = fields.Integer(
@@ -288,6 +287,8 @@ class DunningSequenceStep(models.Model):
 
     def write(self, vals):
         res = super().write(vals)
+        if "sequence" in vals:  # the list in memory keeps the order it was read in
+            self.sequence_id.invalidate_recordset(["step_ids"])
         if self._get_marking_fields() & vals.keys():
             self.env["dunning.mark"]._mark("sequence", self.sequence_id.ids)
         return res

@@ -304,7 +304,9 @@ class DunningEnrollment(models.Model):
         """Return {sequence id: sequence and its steps} of all rows."""
         ids = {row["wanted_id"] for row in rows if row["wanted_id"]}
         sequences = self.env["dunning.sequence"].browse(ids)
-        return {sequence.id: (sequence, sequence._get_rhythm()) for sequence in sequences}
+        return {
+            sequence.id: (sequence, sequence._get_rhythm()) for sequence in sequences
+        }
 
     # ------------------------------------------------------------------------
     # DECIDE
@@ -457,7 +459,9 @@ class DunningEnrollment(models.Model):
             return "held", reason, None
         is_due = coming.date <= row["today"]
         step = sequence.step_ids.browse(coming.step_id)
-        if row["last_state"] == "to_approve" and not self._is_overtaking(row, coming, step):
+        if row["last_state"] == "to_approve" and not self._is_overtaking(
+            row, coming, step
+        ):
             return "todo", "approval", None
         if is_due and step.mode == "manual":
             return "todo", "manual", None
@@ -559,7 +563,8 @@ class DunningEnrollment(models.Model):
         self.env.cr.execute_values(
             f"""
             INSERT INTO dunning_enrollment
-                   ({", ".join(columns)}, create_uid, create_date, write_uid, write_date)
+                   ({", ".join(columns)},
+                    create_uid, create_date, write_uid, write_date)
             VALUES %s ON CONFLICT (move_id, due_date) DO NOTHING
             """,
             rows,

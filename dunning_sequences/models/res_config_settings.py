@@ -14,6 +14,4 @@ class ResConfigSettings(models.TransientModel):
     dunning_hour_from = fields.Float(
         related="company_id.dunning_hour_from", readonly=False
     )
-    dunning_hour_to = fields.Float(
-        related="company_id.dunning_hour_to", readonly=False
-    )
+    dunning_hour_to = fields.Float(related="company_id.dunning_hour_to", readonly=False)

@@ -97,10 +97,12 @@ class ResPartner(models.Model):
         company = self.env.company
         today = company._dunning_today()
         return self.dunning_hold_ids.filtered(
-            lambda hold: hold.kind == "pause"
-            and hold.company_id == company
-            and not hold.closed_on
-            and (not hold.until or hold.until >= today)
+            lambda hold: (
+                hold.kind == "pause"
+                and hold.company_id == company
+                and not hold.closed_on
+                and (not hold.until or hold.until >= today)
+            )
         )
 
     @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
@@ -172,8 +174,10 @@ class ResPartner(models.Model):
             return vals, self.browse()
         sequence_id = vals.get("dunning_sequence_id")
         return vals, self.filtered(
-            lambda partner: partner.dunning_policy != vals["dunning_policy"]
-            or (sequence_id and partner.dunning_sequence_id.id != sequence_id)
+            lambda partner: (
+                partner.dunning_policy != vals["dunning_policy"]
+                or (sequence_id and partner.dunning_sequence_id.id != sequence_id)
+            )
         )
 
     @api.model

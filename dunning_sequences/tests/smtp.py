@@ -38,7 +38,7 @@ class Mail:
     @property
     def attachments(self):
         return {
-            part.get_filename(): part.get_content()
+            part.get_filename(): part.get_payload(decode=True)
             for part in self.message.iter_attachments()
         }
 

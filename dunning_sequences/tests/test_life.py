@@ -248,9 +248,7 @@ class TestLife(DunningCommon):
             self.get_due_dates(invoice), [to_date("03-01"), to_date("03-29")]
         )
         self.run_on("03-08", "03-15", "04-05", "04-12")
-        self.assertReminders(
-            invoice, "02-08 S1", "02-15 S2", "04-05 S1", "04-12 S2"
-        )
+        self.assertReminders(invoice, "02-08 S1", "02-15 S2", "04-05 S1", "04-12 S2")
 
     # ------------------------------------------------------------------------
     # OUTAGES AND REPEATED RUNS
@@ -419,9 +417,7 @@ class TestLife(DunningCommon):
         invoice = self._create_invoice_due("03-01")
         invoice.write({"dunning_paused": True, "dunning_pause_until": to_date("03-10")})
         self.run_on("03-08..03-10")
-        self.assertNext(
-            invoice, "held", "03-08 S1", reason="pause", until="03-10"
-        )
+        self.assertNext(invoice, "held", "03-08 S1", reason="pause", until="03-10")
         self.run_on("03-11")
         self.assertReminders(invoice, "03-11 S1")
 

@@ -219,8 +219,7 @@ class TestPlan(BaseCase):
         wanted = [
             step.id
             for step in new
-            if at(nominal[step.id]) > last.sent_on
-            and at(nominal[step.id]) >= moved.on
+            if at(nominal[step.id]) > last.sent_on and at(nominal[step.id]) >= moved.on
         ]
         self.assertEqual([s.step_id for s in after[:1]], wanted[:1])
         for following in after[:1]:

@@ -28,9 +28,7 @@ class TestTours(AccountTestInvoicingHttpCommon):
         sequence = self.env["dunning.sequence"].search([("name", "=", "Friendly")])
         self.assertEqual(sequence.state, "running")
         self.assertEqual(sequence.step_ids.mapped("delay"), [-2, 7])
-        self.assertEqual(
-            sequence.step_ids[1].subject, "Reminder: {{ invoice_number }}"
-        )
+        self.assertEqual(sequence.step_ids[1].subject, "Reminder: {{ invoice_number }}")
 
     def test_invoice_is_paused_and_resumed_with_billing_rights(self):
         self._create_user("dunning_billing", "account.group_account_invoice")

@@ -30,7 +30,15 @@ PIECES = (
     *("{{", "}}", "{%", "%}", "{#", "#}", "{{ ", " }}", "{% if ", " %}", "{% endif %}"),
     *("{% else %}", "{% elif due_date %}", "{% for x in y %}", "{% set a = 1 %}"),
     *("{% raw %}", "{% endraw %}", "-%}", "{%-", "\n", "\\", "'", '"', "|", ".", "()"),
-    *("invoice_number", "{{ due_date }}", "{{ nothing }}", "[0]", "__class__", "é", "\0"),
+    *(
+        "invoice_number",
+        "{{ due_date }}",
+        "{{ nothing }}",
+        "[0]",
+        "__class__",
+        "é",
+        "\0",
+    ),
     *("{% macro m() %}", "{% endmacro %}", "{% block b %}", "{% include 'x' %}", "~"),
 )
 
@@ -73,7 +81,9 @@ class TestTypedText(BaseCase):
         self.assertFine(source, "c", due_date="", days_late="")
 
     def test_conditions_inside_conditions(self):
-        source = "{% if due_date %}{% if days_late %}{{ days_late }}{% endif %}{% endif %}"
+        source = (
+            "{% if due_date %}{% if days_late %}{{ days_late }}{% endif %}{% endif %}"
+        )
         self.assertFine(source, "3", days_late="3")
 
     def test_a_comment_does_not_show(self):
@@ -151,7 +161,9 @@ class TestTypedText(BaseCase):
         for name in ("invoice_nbr", "object", "env", "self", "loop", "range", "lipsum"):
             for source in (f"{{{{ {name} }}}}", f"{{% if {name} %}}a{{% endif %}}"):
                 with self.subTest(source):
-                    self.assertEqual(self.assertRefused(source, UnknownField).args, (name,))
+                    self.assertEqual(
+                        self.assertRefused(source, UnknownField).args, (name,)
+                    )
 
     def test_what_is_not_closed_is_refused(self):
         for source in (
@@ -203,20 +215,28 @@ class TestTypedText(BaseCase):
     # ------------------------------------------------------------------------
 
     def test_values_are_escaped_in_html(self):
-        html = render("<p>{{ customer_name }}</p>", {"customer_name": "<b>&'\""}, html=True)
+        html = render(
+            "<p>{{ customer_name }}</p>", {"customer_name": "<b>&'\""}, html=True
+        )
         self.assertIsInstance(html, Markup)
         self.assertEqual(html, "<p>&lt;b&gt;&amp;&#39;&#34;</p>")
 
     def test_html_fields_are_not_escaped_in_html(self):
-        html = render("{{ invoice_table }}", {"invoice_table": Markup("<td>")}, html=True)
+        html = render(
+            "{{ invoice_table }}", {"invoice_table": Markup("<td>")}, html=True
+        )
         self.assertEqual(html, "<td>")
 
     def test_nothing_is_escaped_in_a_subject(self):
-        self.assertEqual(render("{{ customer_name }}", {"customer_name": "A & B"}), "A & B")
+        self.assertEqual(
+            render("{{ customer_name }}", {"customer_name": "A & B"}), "A & B"
+        )
 
     def test_values_are_no_templates(self):
         for html in (False, True):
-            text = render("{{ customer_name }}", {"customer_name": "{{ 7 * 7 }}"}, html=html)
+            text = render(
+                "{{ customer_name }}", {"customer_name": "{{ 7 * 7 }}"}, html=html
+            )
             self.assertEqual(str(text), "{{ 7 * 7 }}")
 
     def test_what_slips_through_the_check_finds_nothing(self):
