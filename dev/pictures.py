@@ -45,8 +45,7 @@ class Browser:
 
     def __init__(self, folder, program, fonts):
         aliases = "".join(
-            ALIAS.format(name)
-            for name in ("Arial", "Helvetica", "sans-serif", "system-ui", "Roboto")
+            ALIAS.format(name) for name in ("Arial", "Helvetica", "sans-serif")
         )
         config = Path(folder) / "fonts.conf"
         config.write_text(
@@ -69,7 +68,11 @@ class Browser:
                 f"--user-data-dir={folder}/profile",
                 "about:blank",
             ],
-            env={"FONTCONFIG_FILE": str(config), "HOME": folder, "PATH": "/usr/bin:/bin"},
+            env={
+                "FONTCONFIG_FILE": str(config),
+                "HOME": folder,
+                "PATH": "/usr/bin:/bin",
+            },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -155,7 +158,9 @@ class Browser:
         image = Image.open(io.BytesIO(base64.b64decode(answer["data"])))
         image = image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
         image.save(path, optimize=True)
-        print(f"{path}  {image.width} x {image.height}  {path.stat().st_size // 1024} kB")
+        print(
+            f"{path}  {image.width} x {image.height}  {path.stat().st_size // 1024} kB"
+        )
 
 
 def wait_until(condition, what="the browser"):
@@ -244,7 +249,7 @@ def show_invoice(browser, url, path):
     browser.evaluate(f"{tab}.click()")
     browser.wait("document.querySelectorAll('.tab-pane.active .o_data_row').length > 2")
     tidy(browser)
-    browser.keep(path, ".o_form_sheet", until=".o_notebook", margin=12)
+    browser.keep(path, ".o_form_sheet", until=".o_notebook")
 
 
 def show_sequence(browser, url, path):
@@ -259,7 +264,7 @@ def show_sequence(browser, url, path):
     page = f"{url}/odoo/action-dunning_sequences.dunning_sequence_action/{sequence}"
     browser.open(page, "document.querySelectorAll('.o_data_row').length > 2")
     tidy(browser)
-    browser.keep(path, ".o_form_view_container, .o_form_renderer")
+    browser.keep(path, ".o_form_view_container", until=".o_form_sheet")
 
 
 def tidy(browser):
@@ -279,10 +284,11 @@ def tidy(browser):
 
 def show_inbox(browser, folder, path):
     with Inbox(folder, http_port=0) as inbox:
-        browser.size(1100, 900)
+        browser.size(1100, 1300)
         url = f"http://127.0.0.1:{inbox.http_port}/"
         browser.open(url, "document.querySelector('.mail')")
-        browser.keep(path, "body", until=".mail:nth-child(9)")
+        browser.evaluate("document.body.style.fontFamily = 'sans-serif'")
+        browser.keep(path, "body", until=".mail:nth-child(8)")
 
 
 def main(port, folder, out, program, fonts):

@@ -477,9 +477,12 @@ class DunningReminder(models.Model):
 
     @api.model
     def _get_failure_reason(self, error):
-        """What a person reads: the message, without the traceback."""
+        """What a person reads: the message and its cause, without the traceback."""
         first = error.args[0] if error.args else None
         text = first if isinstance(first, str) else str(error)
+        cause = error.__cause__
+        if cause:
+            text = f"{text.strip()}\n{type(cause).__name__}: {cause}"
         return text.strip()[:1000] or type(error).__name__
 
     # ------------------------------------------------------------------------

@@ -28,6 +28,7 @@ import psycopg2
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL
+from odoo.tools.mail import email_normalize_all
 
 from odoo.addons.base.models.ir_mail_server import MailDeliveryException
 
@@ -397,18 +398,26 @@ class DunningReminder(models.Model):
     # ------------------------------------------------------------------------
 
     def _register_sent(self, now, attempt, refusals):
+        """The server took it, at least for some of the addresses."""
+        self.write({"attempt": attempt, "refused": self._format_refusals(refusals)})
+        if self._get_to_addresses() <= set(refusals):
+            # Only copies were taken: the customer knows nothing of it.
+            self._fail(self.refused)
+            return
         self.write(
             {
                 "state": "sent",
                 "sent_on": self.company_id._dunning_today(now),
-                "attempt": attempt,
                 "next_try": False,
                 "failure_reason": False,
-                "refused": self._format_refusals(refusals),
             }
         )
         self._set_notifications("sent")
         self._mark_moves()
+
+    def _get_to_addresses(self):
+        """The bare addresses of To."""
+        return set(email_normalize_all(self.email_to or ""))
 
     def _register_answer(self, now, attempt, error, journalled):
         """Sort a failed hand-over: again later, never again, or unknown.

@@ -155,8 +155,12 @@ class DunningReminder(models.Model):
     fingerprint = fields.Char(readonly=True, help="What the text was written from.")
 
     # === Delivery === #
-    attempt = fields.Integer(readonly=True, help="Hand-overs that were answered.")
-    tries = fields.Integer(readonly=True, help="How often it was tried in vain.")
+    attempt = fields.Integer(
+        default=0, required=True, readonly=True, help="Hand-overs that were answered."
+    )
+    tries = fields.Integer(
+        default=0, required=True, readonly=True, help="How often it was tried in vain."
+    )
     next_try = fields.Datetime(readonly=True)
 
     # === Merge fields: the same for typed texts and for templates === #

@@ -51,7 +51,7 @@ class DunningReminderLine(models.Model):
         ondelete="set null",
     )
     step_name = fields.Char(readonly=True)
-    occurrence = fields.Integer(readonly=True)
+    occurrence = fields.Integer(default=0, required=True, readonly=True)
     dropped = fields.Boolean(
         readonly=True,
         help="Paid or held before the reminder left, which left without it.",

@@ -22,15 +22,21 @@ class DunningReminder(models.Model):
 
     @api.model
     def _register_bounce(self, message_ids, address):
-        """It reached nobody, so it does not count; a person is asked."""
-        bounced = self.search(
+        """What came back reached nobody, so it does not count; a person is asked.
+
+        A copy that comes back is only noted: the customer himself got it.
+        """
+        found = self.search(
             [
                 ("message_id", "in", list(message_ids)),
                 ("state", "in", ("sent", "doubtful")),
             ]
         )
-        if not bounced:
-            return
+        bounced = found.filtered(
+            lambda reminder: not address or address in reminder._get_to_addresses()
+        )
+        for reminder in found - bounced:
+            reminder.refused = "\n".join(filter(None, (reminder.refused, address)))
         bounced.write(
             {
                 "state": "bounced",
