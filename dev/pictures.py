@@ -186,8 +186,8 @@ def browsing(program, fonts):
 def show_mail(browser, mail, path):
     """A mail, below the few lines that any mail program shows of its head."""
     facts = "".join(
-        f'<div><span style="color:#6b7280;display:inline-block;width:52px">{name}</span>'
-        f"{html.escape(mail.header(header))}</div>"
+        f'<div><span style="color:#6b7280;display:inline-block;width:52px">{name}'
+        f"</span>{html.escape(mail.header(header))}</div>"
         for name, header in (("De", "From"), ("À", "To"))
     )
     head = (
@@ -242,7 +242,7 @@ def show_invoice(browser, url, path):
         [("invoice_payment_term_id.name", "like", "40 %"), ("state", "=", "posted")],
         limit=1,
     )
-    browser.size(1240, 1300)
+    browser.size(1240, 1600)
     tab = "document.querySelector('.o_notebook .nav-link[name=dunning]')"
     page = f"{url}/odoo/action-account.action_move_out_invoice_type/{invoice}"
     browser.open(page, tab)
@@ -272,8 +272,8 @@ def tidy(browser):
     browser.evaluate(
         """(() => {
             const style = document.createElement("style");
-            style.textContent = `* { animation: none !important; caret-color: transparent;
-                transition: none !important }
+            style.textContent = `* { animation: none !important;
+                caret-color: transparent; transition: none !important }
                 .o_notification_manager, .o-mail-ChatHub { display: none !important }`;
             document.head.append(style);
             document.activeElement?.blur();

@@ -3,4 +3,7 @@ from . import test_typed_text
 from . import test_life
 from . import test_compose
 from . import test_deliver
+from . import test_security
+from . import test_queries
+from . import test_config
 from . import test_tours

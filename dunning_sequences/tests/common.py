@@ -8,7 +8,7 @@ from unittest.mock import patch
 import freezegun
 
 from odoo import SUPERUSER_ID, Command, api, fields
-from odoo.tests import freeze_time, tagged
+from odoo.tests import freeze_time, new_test_user, tagged
 
 from odoo.addons.account.tests.common import AccountTestInvoicingCommon
 
@@ -185,6 +185,21 @@ class DunningCommon(AccountTestInvoicingCommon):
     def _create_contact(cls, customer, name, **vals):
         return cls._create_customer(
             name, parent_id=customer.id, is_company=False, **vals
+        )
+
+    @classmethod
+    def _create_user(cls, login, groups="", **vals):
+        return new_test_user(
+            cls.env,
+            login=f"dunning_{login}",
+            groups=",".join(filter(None, ("base.group_user", groups))),
+            **{
+                "name": login.title(),
+                "email": f"{login}@test.example.com",
+                "company_id": cls.company.id,
+                "company_ids": [Command.set(cls.company.ids)],
+                **vals,
+            },
         )
 
     @classmethod

@@ -1,4 +1,5 @@
 import doctest
+from collections import namedtuple
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -11,6 +12,8 @@ from ..tools import plan
 from ..tools.plan import CROSSING, DUE_DATE, FIRST, LATEST, PREVIOUS, Entry, Last, Step
 
 DUE = date(2026, 3, 1)
+
+Sent = namedtuple("Sent", "step_id occurrence sent_on")
 
 #: The same examples each time: a check that fails once a week helps nobody.
 repeatable = settings(derandomize=True, deadline=None, max_examples=200, database=None)
@@ -46,21 +49,30 @@ entry_days = st.integers(-60, 120).map(at)
 outages = st.lists(st.booleans(), max_size=150)
 
 
-def live(steps, entry, runs, last=None):
-    """Live through days, some without a run; return what was sent, as Lasts.
+def live(steps, entry, runs, before=()):
+    """Live through days, some without a run; return what was sent.
 
     A run can come back to the same day: nothing says that it leaves at most one.
+
+    :param before: what was sent by another sequence
     """
-    sent, day = [], entry.on
-    while coming := plan.following(steps, DUE, entry, last):
+    sent, day = list(before), entry.on
+    while coming := plan.following(steps, DUE, entry, get_last(sent)):
         day = max(day, coming.date)
         while not _runs_on((day - entry.on).days, runs):
             day += timedelta(days=1)
-        last = Last(coming.step_id, coming.occurrence, day)
-        sent.append(last)
+        sent.append(Sent(coming.step_id, coming.occurrence, day))
         if len(sent) > 100:
             raise AssertionError("It never ends")
-    return sent
+    return sent[len(before) :]
+
+
+def get_last(sent):
+    """Return what the plan is told of past reminders."""
+    if not sent:
+        return None
+    said = tuple((one.step_id, one.occurrence) for one in sent)
+    return Last(sent[-1].sent_on, sent[-1].step_id, said)
 
 
 def _runs_on(number, runs):
@@ -102,7 +114,7 @@ class TestPlan(BaseCase):
                     (ids[-1], occurrence)
                     for occurrence in range(1, steps[-1].repeat_max + 1)
                 ]
-        self.assertEqual([(last.step_id, last.occurrence) for last in sent], wanted)
+        self.assertEqual([(one.step_id, one.occurrence) for one in sent], wanted)
 
     @repeatable
     @given(rhythms(), entry_days, catch_ups, outages)
@@ -110,9 +122,9 @@ class TestPlan(BaseCase):
         entry = plan.enter(steps, DUE, since, catch_up)
         rules = {step.id: step for step in steps}
         before = None
-        for last in live(steps, entry, runs) if entry else []:
-            rule = rules[last.step_id]
-            if last.occurrence:
+        for sent in live(steps, entry, runs) if entry else []:
+            rule = rules[sent.step_id]
+            if sent.occurrence:
                 earliest = before.sent_on + timedelta(days=rule.repeat_every)
             elif rule.trigger == DUE_DATE:
                 earliest = at(rule.delay)
@@ -120,9 +132,9 @@ class TestPlan(BaseCase):
                 earliest = before.sent_on + timedelta(days=rule.delay)
             else:  # a step counting from the previous one, by which it entered
                 earliest = at(plan.offsets(steps)[steps.index(rule)])
-            self.assertGreaterEqual(last.sent_on, earliest)
-            self.assertGreaterEqual(last.sent_on, since)
-            before = last
+            self.assertGreaterEqual(sent.sent_on, earliest)
+            self.assertGreaterEqual(sent.sent_on, since)
+            before = sent
 
     @repeatable
     @given(rhythms(), entry_days, st.sampled_from((CROSSING, FIRST)), outages)
@@ -165,9 +177,9 @@ class TestPlan(BaseCase):
         if len(dated) < len(steps) or steps[0].id != entry.step_id:
             return
         late = at(steps[0].delay) < since
-        for last in live(steps, entry, [])[int(late) : len(steps)]:
-            rule = steps[last.step_id - 1]
-            self.assertEqual(last.sent_on, at(rule.delay) + late * timedelta(days=1))
+        for sent in live(steps, entry, [])[int(late) : len(steps)]:
+            rule = steps[sent.step_id - 1]
+            self.assertEqual(sent.sent_on, at(rule.delay) + late * timedelta(days=1))
 
     @repeatable
     @given(rhythms(), entry_days, outages, outages)
@@ -212,20 +224,40 @@ class TestPlan(BaseCase):
         """After a move no step dated on or before the last reminder is sent."""
         entry = plan.enter(old, DUE, since, FIRST)
         before = live(old, entry, runs)[: told + 1]
-        last = before[-1]
-        moved = Entry(None, last.sent_on + timedelta(days=pause), CROSSING)
-        after = live(new, moved, [], last)
+        last_day = before[-1].sent_on
+        moved = Entry(None, last_day + timedelta(days=pause), CROSSING)
+        after = live(new, moved, [], before)
         nominal = dict(zip((s.id for s in new), plan.offsets(new), strict=True))
         wanted = [
             step.id
             for step in new
-            if at(nominal[step.id]) > last.sent_on and at(nominal[step.id]) >= moved.on
+            if at(nominal[step.id]) > last_day and at(nominal[step.id]) >= moved.on
         ]
         self.assertEqual([s.step_id for s in after[:1]], wanted[:1])
-        for following in after[:1]:
-            self.assertEqual(following.sent_on, at(nominal[following.step_id]))
-        for one, other in pairwise([last, *after]):
+        for first in after[:1]:
+            self.assertEqual(first.sent_on, at(nominal[first.step_id]))
+        for one, other in pairwise([*before, *after]):
             self.assertLess(one.sent_on, other.sent_on)
+
+    @repeatable
+    @given(
+        rhythms(),
+        st.lists(st.tuples(st.integers(1, 12), st.integers(0, 3)), min_size=1),
+        st.none() | st.integers(1, 12),
+        entry_days,
+        st.none() | st.integers(1, 12),
+        st.integers(0, 90),
+    )
+    def test_what_was_said_is_never_said_again(
+        self, steps, said, newest, entered, entry_step, days
+    ):
+        """Whatever was moved, deleted, reordered or retried before."""
+        last = Last(entered + timedelta(days=days), newest, tuple(said))
+        for catch_up in (CROSSING, LATEST, FIRST):
+            coming = plan.following(steps, DUE, Entry(entry_step, entered, catch_up), last)
+            if coming:
+                self.assertNotIn((coming.step_id, coming.occurrence), said)
+                self.assertGreater(coming.date, last.sent_on)
 
     # ------------------------------------------------------------------------
     # EXAMPLES: what a reader looks for
@@ -256,24 +288,27 @@ class TestPlan(BaseCase):
         steps = (Step(1, DUE_DATE, 7), Step(2, DUE_DATE, 15))
         entry = plan.enter(steps, DUE, at(14), LATEST)
         self.assertEqual(self.follow(steps, entry), (14, 1))
-        self.assertEqual(self.follow(steps, entry, Last(1, 0, at(14))), (15, 2))
+        self.assertEqual(self.follow(steps, entry, Last(at(14), 1, ((1, 0),))), (15, 2))
 
     def test_first_keeps_the_spacing(self):
         steps = (Step(1, DUE_DATE, 7), Step(2, DUE_DATE, 15))
         entry = plan.enter(steps, DUE, at(60), FIRST)
         self.assertEqual(self.follow(steps, entry), (60, 1))
-        self.assertEqual(self.follow(steps, entry, Last(1, 0, at(60))), (68, 2))
+        self.assertEqual(self.follow(steps, entry, Last(at(60), 1, ((1, 0),))), (68, 2))
 
     def test_repeated_until_paid_never_ends(self):
         steps = (Step(1, DUE_DATE, 7, 10, 0),)
         entry = plan.enter(steps, DUE, at(-30), CROSSING)
-        self.assertEqual(self.follow(steps, entry, Last(1, 99, at(1000))), (1010, 1))
+        last = Last(at(1000), 1, tuple((1, number) for number in range(100)))
+        self.assertEqual(self.follow(steps, entry, last), (1010, 1))
 
     def test_repetitions_count_after_the_first_sending(self):
         steps = (Step(1, DUE_DATE, 7, 10, 2),)
         entry = plan.enter(steps, DUE, at(-30), CROSSING)
-        self.assertEqual(self.follow(steps, entry, Last(1, 1, at(17))), (27, 1))
-        self.assertIsNone(self.follow(steps, entry, Last(1, 2, at(27))))
+        said = ((1, 0), (1, 1))
+        self.assertEqual(self.follow(steps, entry, Last(at(17), 1, said)), (27, 1))
+        said += ((1, 2),)
+        self.assertIsNone(self.follow(steps, entry, Last(at(27), 1, said)))
 
     def test_a_deleted_entry_step_lets_it_enter_anew(self):
         steps = (Step(2, DUE_DATE, 7), Step(3, DUE_DATE, 15))

@@ -1,0 +1,171 @@
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from odoo.tests import tagged
+
+from .common import DunningCommon
+
+FEW, MANY = 2, 22
+
+
+@tagged("post_install", "-at_install")
+class TestQueries(DunningCommon):
+    """What it costs: a number of queries that does not grow with the invoices."""
+
+    @contextmanager
+    def count(self, counts):
+        """Append the number of queries of the block to a list."""
+        self.commit()
+        self.env.invalidate_all()
+        before = self.env.cr.sql_log_count
+        yield
+        self.env.flush_all()
+        counts.append(self.env.cr.sql_log_count - before)
+
+    def _create_invoices(self, count, customers=None):
+        """Create invoices in one go: one by one takes long."""
+        customers = customers or [self.customer] * count
+        invoices = self.env["account.move"]
+        for customer in customers:
+            invoices += self._create_invoice_due("03-01", customer=customer, post=False)
+        invoices.action_post()
+        return invoices
+
+    def assertDoesNotGrow(self, few, many, per_invoice=0.0):
+        """:param per_invoice: what is allowed"""
+        allowed = few + per_invoice * (MANY - FEW) + 3
+        self.assertLessEqual(many, allowed, f"{FEW}: {few} queries, {MANY}: {many}")
+
+    def test_reconcile(self):
+        self._create_default((7,))
+        counts = []
+        for number in (FEW, FEW, MANY):  # the first time fills Odoo's caches
+            invoices = self._create_invoices(number)
+            with self.count(counts):
+                self.Enrollment._reconcile(invoices, self.today())
+        self.assertDoesNotGrow(*counts[1:])
+        # Nothing has changed: nothing is written.
+        with self.count(counts):
+            self.Enrollment._reconcile(invoices, self.today())
+        self.assertLessEqual(counts[-1], counts[1])
+
+    def test_reconcile_of_due_instalments(self):
+        """The guard asks about recipients, amounts and contacts, in bulk."""
+        self._create_default((7,), min_amount=1, min_contact_days=3)
+        counts = []
+        for number in (FEW, FEW, MANY):
+            customers = [self._create_customer(f"C{i}") for i in range(number)]
+            self.travel("03-01")
+            invoices = self._create_invoices(number, customers)
+            self.travel("03-08")
+            with self.count(counts):
+                self.Enrollment._reconcile(invoices, self.today())
+        self.assertEqual(set(invoices.dunning_enrollment_ids.mapped("state")), {"running"})
+        self.assertDoesNotGrow(*counts[1:])
+
+    def test_status_and_next_date(self):
+        self._create_default((7,))
+        counts = []
+        for number in (FEW, FEW, MANY):
+            invoices = self._create_invoices(number)
+            self.drain()
+            with self.count(counts):
+                invoices.read(
+                    ["dunning_status", "dunning_next_date", "dunning_explanation"]
+                )
+        self.assertDoesNotGrow(*counts[1:])
+
+    def _get_batches(self, one_customer=False):
+        """Yield batches of invoices of which only one is reminded at a time."""
+        batches = []
+        for batch, number in enumerate((FEW, FEW, MANY)):
+            names = [f"C{batch}-{0 if one_customer else i}" for i in range(number)]
+            customers = {name: self._create_customer(name) for name in set(names)}
+            batches.append(
+                self._create_invoices(number, [customers[name] for name in names])
+            )
+        self.env["account.move"].union(*batches).dunning_policy = "none"
+        self.travel("03-08")
+        for batch in batches:
+            batch.dunning_policy = False
+            self.drain()
+            yield batch
+
+    def test_run_composes_one_mail_for_many_invoices(self):
+        self._create_default((7,))
+        counts = []
+        for batch in self._get_batches(one_customer=True):
+            with self.count(counts):
+                reminder = self.compose_day()
+            self.assertEqual(reminder.move_ids, batch)
+        self.assertDoesNotGrow(*counts[1:])
+
+    def test_run_composes_for_many_customers(self):
+        self._create_default((7,))
+        counts = []
+        for batch in self._get_batches():
+            with self.count(counts):
+                reminders = self.compose_day()
+            self.assertEqual(len(reminders), len(batch))
+        self.assertDoesNotGrow(*counts[1:], per_invoice=6)
+
+    def test_delivery(self):
+        """Each mail is a transaction: what it costs must at least stay bounded."""
+        self._create_default((7,))
+        counts = []
+        for _batch in self._get_batches():
+            self.compose_day()
+            with self.count(counts):
+                self.deliver()
+        self.assertEqual(len(self.sink.mails), FEW + FEW + MANY)
+        self.assertDoesNotGrow(*counts[1:], per_invoice=55)
+
+    def _count_with_and_without(self, prepare, act):
+        """Return (queries with our marks, queries without)."""
+        counts = []
+        for marks in (True, False, True, False):
+            record = prepare()
+            with self.count(counts):
+                if marks:
+                    act(record)
+                    self.commit()
+                else:
+                    with patch.object(
+                        type(self.env["dunning.mark"]), "_mark", lambda *args: None
+                    ):
+                        act(record)
+                        self.commit()
+        return counts[2:]
+
+    def test_posting_costs_a_few_queries_more(self):
+        self._create_default((7,))
+        ours, odoos = self._count_with_and_without(
+            lambda: self._create_invoice_due("03-01", post=False),
+            lambda invoice: invoice.action_post(),
+        )
+        self.assertLessEqual(ours - odoos, 6)
+        self.assertGreater(ours, odoos, "the marks were written")
+
+    def test_paying_costs_a_few_queries_more(self):
+        self._create_default((7,))
+        ours, odoos = self._count_with_and_without(
+            lambda: self._create_invoice_due("03-01"), self.pay
+        )
+        self.assertLessEqual(ours - odoos, 6)
+        self.assertGreater(ours, odoos, "the marks were written")
+
+    def test_posting_many_costs_no_more_than_posting_one(self):
+        self._create_default((7,))
+        extra = []
+        for number in (1, 10):
+            ours, odoos = self._count_with_and_without(
+                lambda number=number: self.env["account.move"].union(
+                    *(
+                        self._create_invoice_due("03-01", post=False)
+                        for _i in range(number)
+                    )
+                ),
+                lambda invoices: invoices.action_post(),
+            )
+            extra.append(ours - odoos)
+        self.assertLessEqual(extra[1], extra[0] + 1)
