@@ -403,7 +403,7 @@ class TestDeliver(DeliverCommon):
         with self.sink.behaving(hang_up="dot"):
             self.deliver()
         self.root["dunning.reminder"]._register_bounce(
-            [reminder.message_id], "azure@customer.example.com"
+            [reminder.message_id], {"azure@customer.example.com"}
         )
         self.env.invalidate_all()
         self.assertEqual(reminder.state, "bounced")
