@@ -94,6 +94,8 @@ class Demo:
                 "dunning_tz": "Europe/Paris",
             }
         )
+        if "iap_enrich_auto_done" in company._fields:
+            company.iap_enrich_auto_done = True  # asks a server on the internet
         self.env["res.partner.bank"].create(
             {
                 "acc_number": demo_data.IBAN,
@@ -580,6 +582,7 @@ class Demo:
         return 1 if self.problems else 0
 
 
+sys.stdout.reconfigure(line_buffering=True)
 status = Demo(env).main()
 sys.stdout.flush()
 if status:

@@ -90,7 +90,7 @@ class DunningEnrollment(models.Model):
         selection="_selection_hold_reason", string="Why", readonly=True
     )
     hold_until = fields.Date(readonly=True)
-    explanation = fields.Char(compute="_compute_explanation")
+    explanation = fields.Char(string="What Comes Next", compute="_compute_explanation")
 
     # === Invoice === #
     amount_residual = fields.Monetary(

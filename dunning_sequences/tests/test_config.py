@@ -269,7 +269,9 @@ class TestConfig(DunningCommon):
         self.assertEqual(copy.state, "draft")
         self.assertFalse(copy.started_on)
         self.assertEqual(copy.step_ids.mapped("delay"), [7, 14])
-        self.assertEqual(copy.step_ids.mapped("subject"), sequence.step_ids.mapped("subject"))
+        self.assertEqual(
+            copy.step_ids.mapped("subject"), sequence.step_ids.mapped("subject")
+        )
         self.assertFalse(copy.partner_ids)
         self.assertEqual(sequence.partner_ids, self.customer)
 

@@ -254,7 +254,9 @@ class TestPlan(BaseCase):
         """Whatever was moved, deleted, reordered or retried before."""
         last = Last(entered + timedelta(days=days), newest, tuple(said))
         for catch_up in (CROSSING, LATEST, FIRST):
-            coming = plan.following(steps, DUE, Entry(entry_step, entered, catch_up), last)
+            coming = plan.following(
+                steps, DUE, Entry(entry_step, entered, catch_up), last
+            )
             if coming:
                 self.assertNotIn((coming.step_id, coming.occurrence), said)
                 self.assertGreater(coming.date, last.sent_on)

@@ -60,7 +60,9 @@ class TestQueries(DunningCommon):
             self.travel("03-08")
             with self.count(counts):
                 self.Enrollment._reconcile(invoices, self.today())
-        self.assertEqual(set(invoices.dunning_enrollment_ids.mapped("state")), {"running"})
+        self.assertEqual(
+            set(invoices.dunning_enrollment_ids.mapped("state")), {"running"}
+        )
         self.assertDoesNotGrow(*counts[1:])
 
     def test_status_and_next_date(self):
