@@ -5,7 +5,7 @@ SHELL := /bin/bash
 export ODOO_PATH PYTHON HTTP_PORT INBOX_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test install-check lint upgrade-odoo stop clean distclean
+.PHONY: help demo serve test install-check pictures i18n upgrade-odoo stop clean distclean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -22,6 +22,12 @@ test: ## All tests and linters; ARGS='-k word' runs those tests only, fast
 
 install-check: ## Build the wheel, install it beside Odoo, install the module from there
 	@dev/install_check
+
+pictures: ## The pictures of the README anew, in docs/images
+	@dev/pictures
+
+i18n: ## The texts to translate, brought up to date from the code
+	@dev/i18n
 
 upgrade-odoo: ## Take a newer odoo-19 from Debian, if there is one
 	@dev/prepare --upgrade-odoo

@@ -194,9 +194,10 @@ class AccountMove(models.Model):
     def _search_dunning_status(self, operator, value):
         if operator not in ("in", "not in"):
             return NotImplemented
+        statuses = [status for status in value if status]  # none has no status
         domain = Domain.custom(
             to_sql=lambda model, alias, _query: SQL(
-                "%s IN %s", self._get_dunning_status_sql(alias), tuple(value)
+                "%s = ANY(%s)", self._get_dunning_status_sql(alias), statuses
             )
         )
         return domain if operator == "in" else ~domain
@@ -234,6 +235,11 @@ class AccountMove(models.Model):
             move.dunning_explanation = following.explanation
 
     def _search_dunning_next_date(self, operator, value):
+        if operator == "not in":
+            return ~self._search_dunning_next_date("in", value)
+        if operator == "in" and False in value:
+            dated = self._search_dunning_next_date("!=", False)
+            return ~dated | self._search_dunning_next_date("in", set(value) - {False})
         return Domain(
             "dunning_enrollment_ids",
             "any",

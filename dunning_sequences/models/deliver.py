@@ -335,10 +335,12 @@ class DunningReminder(models.Model):
 
     def _build_message(self):
         """Build the MIME message with Odoo's own means: one, for all recipients."""
-        mail = self.env["mail.mail"].sudo().create(self._prepare_mail_vals())
+        # Never stored: it only serves to build the message, and Odoo's own queue
+        # must not see it.
+        mail = self.env["mail.mail"].sudo().new(self._prepare_mail_vals())
         server = self.sequence_id.mail_server_id
         (email,) = mail._prepare_outgoing_list(mail_server=server)
-        message = self.env["ir.mail_server"]._build_email__(
+        return self.env["ir.mail_server"]._build_email__(
             email_from=self.email_from,
             email_to=email["email_to"],
             email_cc=email["email_cc"],
@@ -357,9 +359,6 @@ class DunningReminder(models.Model):
             subtype_alternative="plain",
             headers=email["headers"],
         )
-        # It only served to build the message: Odoo's own queue never sees it.
-        mail.unlink()
-        return message
 
     @api.model
     def _split(self, emails):

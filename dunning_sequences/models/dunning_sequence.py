@@ -126,6 +126,7 @@ class DunningSequence(models.Model):
         comodel_name="ir.mail_server",
         string="Outgoing Mail Server",
         domain="[('owner_user_id', '=', False)]",
+        copy=False,  # by `copy`: most who may duplicate may not see it
         groups="base.group_system",
     )
     attach_invoice = fields.Boolean(
@@ -243,6 +244,12 @@ class DunningSequence(models.Model):
             if not ready_made and "name" not in (default or {}):
                 vals["name"] = self.env._("%(name)s (copy)", name=sequence.name)
         return vals_list
+
+    def copy(self, default=None):
+        copies = super().copy(default)
+        for old, new in zip(self.sudo(), copies.sudo(), strict=True):
+            new.mail_server_id = old.mail_server_id
+        return copies
 
     def write(self, vals):
         if "step_ids" in vals:

@@ -298,8 +298,11 @@ class DunningSequenceStep(models.Model):
         return {"sequence", "trigger", "delay", "repeat_every", "repeat_max", "mode"}
 
     def unlink(self):
-        self.env["dunning.mark"]._mark("sequence", self.sequence_id.ids)
-        return super().unlink()
+        sequences = self.sequence_id
+        self.env["dunning.mark"]._mark("sequence", sequences.ids)
+        res = super().unlink()
+        sequences.step_ids._check_order()
+        return res
 
     # ------------------------------------------------------------------------
     # BUSINESS
