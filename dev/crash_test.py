@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -295,70 +296,91 @@ def finish(database):
 # --- what came out ----------------------------------------------------------------
 
 
-def get_errors(log):
-    """Yield the errors that a worker logged; that it was killed is none of them."""
-    for line in log.read_text().splitlines():
-        if any(level in line for level in (" ERROR ", " CRITICAL ")):
-            if "timed out" not in line:  # says Odoo of a job whose worker died
-                yield line
-
-
-def get_problems(database, invoice_ids, folder, ledger):
-    """Yield what is wrong; return nothing that is not."""
-    mails = [Mail(path) for path in sorted(folder.glob("*.eml"))]
-    arrived = Counter(mail.header("Message-Id").strip() for mail in mails)
-    for message_id, times in arrived.items():
-        if times > 1:
-            yield f"{message_id} arrived {times} times"
-    recipients = Counter(tuple(mail.recipients) for mail in mails)
-    for recipient, times in recipients.items():
-        if times > 1:
-            yield f"{recipient} got {times} mails"
-    if leftover := list(folder.glob("*.tmp")):
-        yield f"half a mail: {leftover}"
-
-    paid_at = {}
-    if ledger.exists():
-        for line in ledger.read_text().splitlines():
-            invoice_id, moment = line.split()
-            paid_at[int(invoice_id)] = float(moment)
-    sent_at = {}
-    for mail in mails:
-        moment = datetime.strptime(mail.path.stem[:22], "%Y%m%d-%H%M%S-%f")
-        sent_at[mail.header("Message-Id").strip()] = moment.timestamp()
-
-    with environment(database) as env:
-        # The folder's clock is UTC, as the ledger's.
-        states = Counter()
-        for invoice in env["account.move"].browse(invoice_ids):
-            lines = invoice.dunning_reminder_line_ids.filtered("counts")
-            states.update(lines.reminder_id.mapped("state") or ["none"])
-            if len(lines) > 1:
-                yield f"{invoice.name}: {len(lines)} reminders count"
-            if not lines and invoice.id not in paid_at:
-                yield f"{invoice.name}: not reminded"
-            for reminder in lines.reminder_id:
-                came = arrived[reminder.message_id]
-                if reminder.state not in ("sent", "doubtful"):
-                    yield f"{invoice.name}: still {reminder.state}"
-                if reminder.state == "sent" and not came:
-                    yield f"{invoice.name}: sent, but never arrived"
-                moment = sent_at.get(reminder.message_id, 0)
-                if moment > paid_at.get(invoice.id, float("inf")):
-                    yield f"{invoice.name}: reminded after it was paid"
-        known = set(env["dunning.reminder"].search([]).mapped("message_id"))
-        for message_id in set(arrived) - known:
-            yield f"{message_id}: arrived, but nobody knows of it"
-        cancelled = env["dunning.reminder"].search([("state", "=", "cancelled")])
-        for message_id in set(arrived) & set(cancelled.mapped("message_id")):
-            yield f"{message_id}: cancelled, but arrived"
-        journal = env["dunning.attempt"].search([])
-        for message_id in set(arrived) - set(journal.mapped("message_id")):
-            yield f"{message_id}: arrived, but is not in the journal"
-    print(
-        f"{len(mails)} mails arrived, {len(paid_at)} invoices were paid meanwhile;",
-        ", ".join(f"{number} {state}" for state, number in sorted(states.items())),
+def get_failed_jobs(log):
+    """Yield the crons that failed; that their worker was killed is no failure."""
+    lines = log.read_text().splitlines()
+    failed = Counter(
+        re.search(r"Job '(.*?)'", line).group(1)
+        for line in lines
+        if "server action" in line and "failed" in line
     )
+    for name, times in failed.items():
+        yield f"the cron “{name}” failed {times} times"
+    if failed:
+        reasons = {line for line in lines if line.startswith("psycopg2.errors")}
+        yield f"because: {reasons}"
+
+
+class Outcome:
+    """What arrived and when, held against what the database says."""
+
+    def __init__(self, folder, ledger):
+        self.mails = [Mail(path) for path in sorted(folder.glob("*.eml"))]
+        self.arrived = Counter(mail.header("Message-Id").strip() for mail in self.mails)
+        # Both clocks are UTC.
+        self.sent_at = {
+            mail.header("Message-Id").strip(): datetime.strptime(
+                mail.path.stem[:22], "%Y%m%d-%H%M%S-%f"
+            ).timestamp()
+            for mail in self.mails
+        }
+        self.paid_at = {}
+        if ledger.exists():
+            for line in ledger.read_text().splitlines():
+                invoice_id, moment = line.split()
+                self.paid_at[int(invoice_id)] = float(moment)
+        self.states = Counter()
+
+    def get_problems(self, env, invoice_ids):
+        yield from self.get_duplicates()
+        yield from self.get_strangers(env)
+        for invoice in env["account.move"].browse(invoice_ids):
+            yield from self.get_problems_of(invoice)
+
+    def get_duplicates(self):
+        for message_id, times in self.arrived.items():
+            if times > 1:
+                yield f"{message_id} arrived {times} times"
+        recipients = Counter(tuple(mail.recipients) for mail in self.mails)
+        for recipient, times in recipients.items():
+            if times > 1:
+                yield f"{recipient} got {times} mails"
+
+    def get_strangers(self, env):
+        """Mails of which the database does not know what it should."""
+        arrived = set(self.arrived)
+        reminders = env["dunning.reminder"].search([])
+        void = reminders.filtered(lambda r: r.state in ("cancelled", "failed"))
+        journal = env["dunning.attempt"].search([])
+        for message_id in arrived - set(reminders.mapped("message_id")):
+            yield f"{message_id} arrived, but nobody knows of it"
+        for message_id in arrived & set(void.mapped("message_id")):
+            yield f"{message_id} arrived, but was cancelled"
+        for message_id in arrived - set(journal.mapped("message_id")):
+            yield f"{message_id} arrived, but is not in the journal"
+
+    def get_problems_of(self, invoice):
+        lines = invoice.dunning_reminder_line_ids.filtered("counts")
+        self.states.update(lines.reminder_id.mapped("state") or ["not reminded"])
+        if len(lines) > 1:
+            yield f"{invoice.name}: {len(lines)} reminders count"
+        if not lines and invoice.id not in self.paid_at:
+            yield f"{invoice.name}: not reminded"
+        for reminder in lines.reminder_id:
+            if reminder.state not in ("sent", "doubtful"):
+                yield f"{invoice.name}: still {reminder.state}"
+            if reminder.state == "sent" and reminder.message_id not in self.arrived:
+                yield f"{invoice.name}: sent, but never arrived"
+            sent_at = self.sent_at.get(reminder.message_id, 0)
+            if sent_at > self.paid_at.get(invoice.id, float("inf")):
+                yield f"{invoice.name}: reminded after it was paid"
+
+    def tell(self):
+        states = sorted(self.states.items())
+        print(
+            f"{len(self.mails)} mails arrived, {len(self.paid_at)} invoices were paid"
+        )
+        print("Reminders:", ", ".join(f"{number} {state}" for state, number in states))
 
 
 # --- main ---------------------------------------------------------------------------
@@ -406,10 +428,11 @@ def main():
             payer = fork(pay, args.database, paying, ledger)
             kills = live(args.database, args.seed, payer)
             finish(args.database)
-        problems = [
-            *get_problems(args.database, invoice_ids, folder / "mails", ledger),
-            *get_errors(log),
-        ]
+        outcome = Outcome(folder / "mails", ledger)
+        with environment(args.database) as env:
+            problems = list(outcome.get_problems(env, invoice_ids))
+        problems += get_failed_jobs(log)
+        outcome.tell()
     print(f"Workers killed: {dict(kills)}; {time.monotonic() - started:.0f} s")
     for problem in problems:
         print("PROBLEM", problem)

@@ -138,6 +138,25 @@ class AccountMove(models.Model):
         inverse="_inverse_dunning_pause",
     )
 
+    dunning_promise_date = fields.Date(
+        string="Promised For",
+        compute="_compute_dunning_promise",
+        inverse="_inverse_dunning_promise",
+        help="Nothing is sent until this day, and three days more for the payment to "
+        "arrive.",
+    )
+    dunning_promise_amount = fields.Monetary(
+        string="Promised",
+        compute="_compute_dunning_promise",
+        inverse="_inverse_dunning_promise",
+    )
+    dunning_disputed = fields.Boolean(
+        string="Disputed",
+        compute="_compute_dunning_disputed",
+        inverse="_inverse_dunning_disputed",
+        help="Nothing is sent while the invoice is in dispute.",
+    )
+
     # ------------------------------------------------------------------------
     # STATUS: one SQL expression for compute, search and group-by
     # ------------------------------------------------------------------------
@@ -255,24 +274,47 @@ class AccountMove(models.Model):
         return Domain("dunning_reminder_line_ids.reminder_id", operator, value)
 
     # ------------------------------------------------------------------------
-    # PAUSE: the open hold of the invoice, as three fields
+    # HOLDS: those that are open, as fields
     # ------------------------------------------------------------------------
 
-    def _get_dunning_pauses(self):
-        """The open pauses of the invoices themselves, not their customers'."""
+    def _get_dunning_holds(self, kind):
+        """The open holds of a kind of the invoices themselves, not of customers."""
         today = self.env.company._dunning_today()
         return self.dunning_hold_ids.filtered(
             lambda hold: (
-                hold.kind == "pause"
+                hold.kind == kind
                 and not hold.closed_on
-                and (not hold.until or hold.until >= today)
+                and (not hold.last_day or hold.last_day >= today)
             )
         )
+
+    def _set_dunning_hold(self, kind, vals):
+        """Have one open hold of a kind on this invoice; ``vals`` None closes it."""
+        self.ensure_one()
+        holds = self._get_dunning_holds(kind)
+        if vals is None:
+            holds.action_close()
+        elif holds:
+            holds[:1].write(vals)
+        else:
+            self.env["dunning.hold"].create(
+                {
+                    "kind": kind,
+                    "move_ids": [(6, 0, self.ids)],
+                    "company_id": self.company_id.id,
+                    "currency_id": self.currency_id.id,
+                    **vals,
+                }
+            )
+
+    def _forget_dunning(self, *names):
+        """Odoo keeps what is computed together while one of it is written."""
+        self.invalidate_recordset(names, flush=False)
 
     @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
     def _compute_dunning_pause(self):
         for move in self:
-            pause = move._get_dunning_pauses()[:1]
+            pause = move._get_dunning_holds("pause")[:1]
             move.dunning_paused = bool(pause)
             move.dunning_pause_until = pause.until
             move.dunning_pause_reason = pause.reason
@@ -283,27 +325,44 @@ class AccountMove(models.Model):
             for m in self
         ]
         for move, paused, until, reason in wanted:
-            pauses = move._get_dunning_pauses()
-            if not paused:
-                pauses.action_close()
-            elif pauses:
-                pauses[:1].write({"until": until, "reason": reason})
-            else:
-                move._dunning_pause(until, reason)
+            vals = {"until": until, "reason": reason} if paused else None
+            move._set_dunning_hold("pause", vals)
+        self._forget_dunning(
+            "dunning_paused", "dunning_pause_until", "dunning_pause_reason"
+        )
 
-    def _dunning_pause(self, until=False, reason=False, note=False):
-        """Pause the reminders of these invoices, of one company each time."""
-        for company, moves in self.grouped("company_id").items():
-            self.env["dunning.hold"].create(
-                {
-                    "kind": "pause",
-                    "move_ids": [(6, 0, moves.ids)],
-                    "company_id": company.id,
-                    "until": until,
-                    "reason": reason,
-                    "note": note,
-                }
-            )
+    @api.depends(
+        "dunning_hold_ids.closed_on",
+        "dunning_hold_ids.until",
+        "dunning_hold_ids.amount",
+    )
+    def _compute_dunning_promise(self):
+        for move in self:
+            promise = move._get_dunning_holds("promise")[:1]
+            move.dunning_promise_date = promise.until
+            move.dunning_promise_amount = promise.amount
+
+    def _inverse_dunning_promise(self):
+        wanted = [
+            (move, move.dunning_promise_date, move.dunning_promise_amount)
+            for move in self
+        ]
+        for move, day, amount in wanted:
+            vals = {"until": day, "amount": amount or move.amount_residual}
+            move._set_dunning_hold("promise", vals if day else None)
+        self._forget_dunning("dunning_promise_date", "dunning_promise_amount")
+
+    @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
+    def _compute_dunning_disputed(self):
+        for move in self:
+            move.dunning_disputed = bool(move._get_dunning_holds("dispute"))
+
+    def _inverse_dunning_disputed(self):
+        wanted = [(move, move.dunning_disputed) for move in self]
+        for move, disputed in wanted:
+            vals = {"amount": move.amount_residual} if disputed else None
+            move._set_dunning_hold("dispute", vals)
+        self._forget_dunning("dunning_disputed")
 
     def action_dunning_pause(self):
         """Open the form of a new pause; called from code, see `dunning_paused`."""
@@ -328,7 +387,7 @@ class AccountMove(models.Model):
 
     def action_dunning_resume(self):
         """End the pauses of these invoices: reminders go on at the same place."""
-        pauses = self._get_dunning_pauses()
+        pauses = self._get_dunning_holds("pause")
         if not pauses:
             raise UserError(
                 self.env._(

@@ -189,6 +189,7 @@ class DunningReminder(models.Model):
     def _selection_recipient_source(self):
         return [
             ("invoice", "The invoice"),
+            ("last", "The last mail about the invoice"),
             ("contacts", "The customer's reminder contacts"),
             ("address", "The invoice address"),
             ("customer", "The customer"),

@@ -138,6 +138,13 @@ class DunningSequence(models.Model):
         help="Shows a button that leads to the invoice in the customer portal.",
     )
 
+    use_last_recipients = fields.Boolean(
+        string="Recipients of the Last Mail",
+        tracking=True,
+        help="Reminders go to those who got the last mail about the invoice, unless "
+        "the invoice has recipients of its own.",
+    )
+
     # === Who follows it === #
     partner_ids = fields.Many2many(
         comodel_name="res.partner",

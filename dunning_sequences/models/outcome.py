@@ -1,11 +1,41 @@
-"""Outcome: read back what became of a reminder after a mail server took it."""
+"""Outcome: read back what became of a reminder after a mail server took it.
 
-from odoo import api, models
+A bounce undoes it; a reply of the customer holds his invoices until somebody has
+answered, or a week has passed.
+"""
+
+from odoo import api, fields, models
 from odoo.tools import email_normalize
+
+#: Days that a reply holds when nobody answers it.
+REPLY_DAYS = 7
+
+#: Headers of mails that no person wrote (RFC 3834, and what is in use).
+AUTOMATIC_HEADERS = ("X-Autoreply", "X-Autorespond", "X-Auto-Response-Suppress")
 
 
 class MailThread(models.AbstractModel):
     _inherit = "mail.thread"
+
+    @api.model
+    def _message_route_process(self, message, message_dict, routes):
+        """Only the mail itself tells whether a person wrote it: pass that on."""
+        automatic = self._is_dunning_automatic(message)
+        thread = self.with_context(dunning_automatic_mail=automatic)
+        return super(MailThread, thread)._message_route_process(
+            message, message_dict, routes
+        )
+
+    @api.model
+    def _is_dunning_automatic(self, message):
+        """Out of office and the like: they land on the invoice, but hold nothing."""
+        submitted = str(message.get("Auto-Submitted") or "no").strip().lower()
+        precedence = str(message.get("Precedence") or "").strip().lower()
+        return (
+            submitted != "no"
+            or precedence in ("auto_reply", "bulk", "junk")
+            or any(message.get(name) for name in AUTOMATIC_HEADERS)
+        )
 
     @api.model
     def _routing_handle_bounce(self, email_message, message_dict):
@@ -62,3 +92,67 @@ class DunningReminder(models.Model):
             }
         )
         bounced._mark_moves()
+
+
+class AccountMove(models.Model):
+    _inherit = "account.move"
+
+    def message_update(self, msg_dict, update_vals=None):
+        """A mail from outside reached the invoice."""
+        res = super().message_update(msg_dict, update_vals)
+        if not self.env.context.get("dunning_automatic_mail"):
+            self.sudo()._dunning_register_reply(msg_dict)
+        return res
+
+    def _dunning_register_reply(self, msg_dict):
+        """Hold what the customer answers to, and tell the responsible."""
+        author = self.env["res.partner"].browse(msg_dict.get("author_id") or [])
+        if any(not user.share for user in author.user_ids):
+            return
+        reminder = self._get_dunning_answered(msg_dict.get("parent_id"))
+        if not reminder:
+            return
+        company = reminder.company_id
+        today = company._dunning_today()
+        self.env["dunning.hold"].create(
+            {
+                "kind": "reply",
+                "move_ids": [(6, 0, reminder._get_current_lines().move_id.ids)],
+                "company_id": company.id,
+                "since": today,
+                "until": fields.Date.add(today, days=REPLY_DAYS),
+                "reason": msg_dict.get("subject"),
+                "user_id": False,
+            }
+        )
+        responsible = reminder.sequence_id.user_id
+        if responsible:
+            env = self.with_context(lang=responsible.lang).env
+            self.activity_schedule(
+                "mail.mail_activity_data_todo",
+                user_id=responsible.id,
+                summary=env._("The customer answered a reminder"),
+            )
+
+    def _get_dunning_answered(self, message_id):
+        """The reminder that a message answers, else the invoice's last one."""
+        reminders = self.dunning_reminder_line_ids.reminder_id.filtered(
+            lambda reminder: reminder.state in ("sent", "doubtful")
+        )
+        answered = reminders.filtered(lambda r: r.mail_message_id.id == message_id)
+        return answered or reminders.sorted("id")[-1:]
+
+    def _message_post_after_hook(self, new_message, message_values):
+        """Who writes to the customer has answered: the reminders go on."""
+        res = super()._message_post_after_hook(new_message, message_values)
+        if (
+            new_message.message_type == "comment"
+            and not new_message.is_internal
+            and not new_message.subtype_id.internal
+            and self.env.user._is_internal()
+        ):
+            holds = self.sudo().dunning_hold_ids
+            holds.filtered(
+                lambda hold: hold.kind == "reply" and not hold.closed_on
+            ).action_close()
+        return res

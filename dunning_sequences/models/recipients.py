@@ -1,7 +1,7 @@
 """Recipients: who gets the reminders of an invoice, and why it is them."""
 
 from odoo import api, models
-from odoo.tools import email_normalize
+from odoo.tools import SQL, email_normalize
 from odoo.tools.mail import email_split_and_format_normalize
 
 
@@ -13,32 +13,37 @@ class AccountMove(models.Model):
 
         * ``to``, ``cc``, ``bcc``: lists of formatted addresses, valid ones only
         * ``partners``: the contacts among them
-        * ``source``: where ``to`` comes from: invoice, contacts (the customer's
-          starred ones), address (his invoice address) or customer
+        * ``source``: where ``to`` comes from: invoice, last (the last mail about it),
+          contacts (the customer's starred ones), address (his invoice address) or
+          customer
         """
         moves = self.sudo()
         starred = moves._get_dunning_contacts()
-        return {move.id: move._prepare_dunning_recipients(starred) for move in moves}
+        last = moves._get_dunning_last_recipients()
+        return {
+            move.id: move._prepare_dunning_recipients(starred, last) for move in moves
+        }
 
-    def _prepare_dunning_recipients(self, starred):
+    def _prepare_dunning_recipients(self, starred, last):
         """Hook: override to add a source. The first one with an address wins."""
         self.ensure_one()
         copies = {
             "cc": self._split_dunning_emails(self.dunning_email_cc),
             "bcc": self._split_dunning_emails(self.dunning_email_bcc),
         }
-        for source, partners, emails in self._get_dunning_sources(starred):
+        for source, partners, emails in self._get_dunning_sources(starred, last):
             addresses = self._get_dunning_addresses(partners)
             addresses += self._split_dunning_emails(emails)
             if addresses:
                 return dict(copies, to=addresses, partners=partners, source=source)
         return dict(copies, to=[], partners=self.env["res.partner"], source=False)
 
-    def _get_dunning_sources(self, starred):
+    def _get_dunning_sources(self, starred, last):
         """Yield (source, contacts, free addresses), the most specific one first."""
         self.ensure_one()
         partner = self.env["res.partner"]
         yield "invoice", self.dunning_recipient_ids, self.dunning_email_to
+        yield "last", last.get(self, partner), False
         contacts = starred.get(self.commercial_partner_id, partner)
         yield "contacts", contacts, False
         address = self.partner_id.address_get(["invoice"])["invoice"]
@@ -56,6 +61,57 @@ class AccountMove(models.Model):
             order="id",
         )
         return contacts.grouped("commercial_partner_id")
+
+    def _get_dunning_last_recipients(self):
+        """Return {invoice: who got the last mail about it}, where that is wanted.
+
+        Our own reminders do not count: they would confirm themselves.
+        """
+        wanted = self.filtered("dunning_enrollment_ids.sequence_id.use_last_recipients")
+        if not wanted:
+            return {}
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT DISTINCT ON (message.res_id) message.res_id, message.id
+                  FROM mail_message message
+                  JOIN mail_notification notification
+                    ON notification.mail_message_id = message.id
+                  JOIN res_partner partner ON partner.id = notification.res_partner_id
+                 WHERE message.model = 'account.move' AND message.res_id = ANY(%s)
+                   AND message.subtype_id IS DISTINCT FROM %s
+                   AND notification.notification_type = 'email'
+                   AND notification.notification_status IN ('ready', 'sent')
+                   AND partner.partner_share
+              ORDER BY message.res_id, message.id DESC
+                """,
+                wanted.ids,
+                self.env["ir.model.data"]._xmlid_to_res_id(
+                    "dunning_sequences.mt_dunning_reminder"
+                ),
+            )
+        )
+        messages = dict(rows)
+        notifications = (
+            self.env["mail.notification"]
+            .search_fetch(
+                [
+                    ("mail_message_id", "in", list(messages.values())),
+                    ("notification_type", "=", "email"),
+                    ("res_partner_id.partner_share", "=", True),
+                ],
+                ["mail_message_id", "res_partner_id"],
+                order="id",
+            )
+            .grouped("mail_message_id")
+        )
+        Message = self.env["mail.message"]
+        return {
+            self.browse(move_id): notifications[
+                Message.browse(message_id)
+            ].res_partner_id
+            for move_id, message_id in messages.items()
+        }
 
     @api.model
     def _get_dunning_addresses(self, partners):

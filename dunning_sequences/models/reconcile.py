@@ -450,20 +450,18 @@ class DunningEnrollment(models.Model):
         """
         if entry is None:
             return "held", "older", None
-        if coming is None:
+        pending = row["last_state"] == "to_approve"
+        if coming is None and not pending:
             return "done", None, None
         if row["hold_kind"]:
             return "held", row["hold_kind"], row["hold_last_day"]
         reason = self._get_hold_reason(row, sequence)
         if reason:
             return "held", reason, None
-        is_due = coming.date <= row["today"]
-        step = sequence.step_ids.browse(coming.step_id)
-        if row["last_state"] == "to_approve" and not self._is_overtaking(
-            row, coming, step
-        ):
+        step = sequence.step_ids.browse(coming.step_id if coming else None)
+        if pending and not self._is_overtaking(row, coming, step):
             return "todo", "approval", None
-        if is_due and step.mode == "manual":
+        if step.mode == "manual" and coming.date <= row["today"]:
             return "todo", "manual", None
         failed = (row["failed_step_id"], row["failed_occurrence"] or 0)
         if failed == (coming.step_id, coming.occurrence):
@@ -476,7 +474,11 @@ class DunningEnrollment(models.Model):
 
         A step that counts from a reminder that really left cannot overtake it.
         """
-        return coming.date <= row["today"] and step.trigger == plan.DUE_DATE
+        return (
+            coming is not None
+            and coming.date <= row["today"]
+            and step.trigger == plan.DUE_DATE
+        )
 
     @api.model
     def _overtake(self, row, sequence, steps, entry, coming):

@@ -6,4 +6,5 @@ from . import test_deliver
 from . import test_security
 from . import test_queries
 from . import test_config
+from . import test_properties
 from . import test_tours

@@ -283,7 +283,7 @@ class TestSecurity(DunningCommon):
             ("dunning.enrollment", "_start"),
             ("dunning.mark", "_mark"),
             ("dunning.attempt", "_write_ahead"),
-            ("account.move", "_dunning_pause"),
+            ("account.move", "_set_dunning_hold"),
         ):
             with self.subTest(name), self.assertRaises(AccessError):
                 get_public_method(self.env[model], name)
