@@ -34,19 +34,6 @@ class DunningEnrollment(models.Model):
         return [list(ids) for ids in split_every(CHUNK, partner_ids)]
 
     @api.model
-    def _compose_partners_safely(self, company, partner_ids, today):
-        """Compose; customers whose invoices change at this moment wait for later."""
-        try:
-            return self._compose_partners(company, partner_ids, today)
-        except psycopg2.errors.SerializationFailure:
-            # Called from code, the transaction is the caller's to repeat.
-            if not self.env.context.get("ir_cron_progress_id"):
-                raise
-            self.env.cr.rollback()
-            _logger.info("Reminders of customers %s wait for the next run", partner_ids)
-            return self.env["dunning.reminder"]
-
-    @api.model
     def _get_due_domain(self, company, today):
         return [
             ("company_id", "=", company.id),

@@ -23,7 +23,7 @@ import logging
 import smtplib
 from datetime import timedelta
 
-import psycopg2
+from psycopg2.errors import SerializationFailure
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
@@ -41,6 +41,18 @@ BACK_OFF = (1, 5, 15, 60, 240)
 
 #: No hand-over lasts as long: older rows without an answer stay without one.
 DOUBT_AFTER = timedelta(minutes=15)
+
+
+class _DeliveryRun:
+    """What one run of the delivery remembers from reminder to reminder."""
+
+    def __init__(self, now, companies):
+        self.now = now
+        self.companies = companies
+        self.looked_at = []  # ids: each is tried once a run
+        self.down = set()  # ids of mail servers that do not answer; 0: the default
+        self.connections = {}
+        self.sessions = contextlib.ExitStack()
 
 
 class DunningReminder(models.Model):
@@ -65,23 +77,31 @@ class DunningReminder(models.Model):
         moment = now or fields.Datetime.now()
         companies = Enrollment._get_companies(now)
         left = self._count_queued(moment, companies)
-        looked_at, down = self.browse(), set()
-        with contextlib.ExitStack() as sessions:
-            connections = {}
-            while reminder := self._lease(moment, companies, down, looked_at):
-                looked_at += reminder
+        run = _DeliveryRun(moment, companies)
+        with run.sessions:
+            while Enrollment._in_own_transaction(self._deliver_next, run) is not False:
                 left -= 1
-                server = reminder.sequence_id.mail_server_id
-                if not reminder._deliver_leased(moment, connections, sessions):
-                    down.add(server.id)
-                    self._trigger_later(moment + timedelta(minutes=BACK_OFF[0]))
                 if not Enrollment._commit_progress(1, remaining=max(left, 1)):
                     break
             else:
                 left = 0
-        self._reconcile_delivered(looked_at, moment)
+        looked_at = self.browse(run.looked_at)
+        Enrollment._in_own_transaction(self._reconcile_delivered, looked_at, moment)
         Enrollment._commit_progress(remaining=max(left, 0))
         return looked_at
+
+    @api.model
+    def _deliver_next(self, run):
+        """Deliver one reminder; return False when there is none to deliver."""
+        reminder = self._lease(run)
+        if not reminder:
+            return False
+        run.looked_at.append(reminder.id)
+        server = reminder.sequence_id.mail_server_id
+        if not reminder._deliver_leased(run):
+            run.down.add(server.id or 0)
+            self._trigger_later(run.now + timedelta(minutes=BACK_OFF[0]))
+        return True
 
     @api.model
     def _count_queued(self, now, companies):
@@ -95,7 +115,7 @@ class DunningReminder(models.Model):
             ]
         )
 
-    def _lease(self, now, companies, down, looked_at):
+    def _lease(self, run):
         """Take one queued reminder, alone among all workers.
 
         The lock is the first statement of the transaction: what is read after it
@@ -120,27 +140,24 @@ class DunningReminder(models.Model):
               ORDER BY reminder.id LIMIT 1
                    FOR NO KEY UPDATE OF reminder SKIP LOCKED
                 """,
-                now,
-                companies.ids,
-                [server_id or 0 for server_id in down],
-                looked_at.ids,
+                run.now,
+                run.companies.ids,
+                list(run.down),
+                run.looked_at,
             )
         )
         self.env.invalidate_all(flush=False)
         reminder = self.sudo().browse([reminder_id for (reminder_id,) in rows])
         return reminder.with_company(reminder.company_id)
 
-    def _deliver_leased(self, now, connections, sessions):
+    def _deliver_leased(self, run):
         """Deliver one reminder; return False when its server is down."""
+        now = run.now
         try:
             with self.env.cr.savepoint():
                 message = self._recheck(now) and self._build_message()
-        except psycopg2.errors.SerializationFailure:
-            # Paid or edited at this very moment: the next run decides.
-            if not self.env.context.get("ir_cron_progress_id"):
-                raise
-            self.env.cr.rollback()
-            return True
+        except SerializationFailure:
+            raise  # paid or edited at this very moment: the next run decides
         except Exception as error:  # whatever it is, it must not stop the others
             _logger.info("Reminder %s fails", self.id, exc_info=True)
             self._fail(self._get_failure_reason(error))
@@ -148,13 +165,13 @@ class DunningReminder(models.Model):
         if not message:
             return True
         try:
-            session = self._get_session(connections, sessions)
+            session = self._get_session(run)
         except (OSError, UserError) as error:
             self._postpone(now, self._get_failure_reason(error))
             return False
         goes_on = self._hand_over(message, session, now)
         if self.state != "sent":  # who knows what state the connection is in
-            connections.clear()
+            run.connections.clear()
         return goes_on
 
     # ------------------------------------------------------------------------
@@ -192,11 +209,18 @@ class DunningReminder(models.Model):
         return self.state in ("queued", "to_approve")
 
     def _lock_moves(self, moves):
+        """Nobody pays now; and nobody touches what is written after the hand-over."""
         self.env.cr.execute(
             "SELECT id FROM account_move WHERE id = ANY(%s) FOR SHARE SKIP LOCKED",
             [moves.ids],
         )
-        return self.env.cr.rowcount == len(moves)
+        if self.env.cr.rowcount != len(moves):
+            return False
+        self.env.cr.execute(
+            "SELECT id FROM mail_notification WHERE mail_message_id = %s FOR UPDATE",
+            [self.mail_message_id.id or None],
+        )
+        return True
 
     def _get_objections(self, lines, today, only_over=False):
         """Return ({line id: why not}, {line id: amount due}) as of now.
@@ -277,21 +301,21 @@ class DunningReminder(models.Model):
     # HAND OVER
     # ------------------------------------------------------------------------
 
-    def _get_session(self, connections, sessions):
+    def _get_session(self, run):
         """Return a connection to the reminder's mail server, kept for the run.
 
         None in tests without a mail server.
         """
         server = self.sequence_id.mail_server_id
         key = (server.id, self.email_from)
-        if key not in connections:
+        if key not in run.connections:
             session = self.env["ir.mail_server"]._connect__(
                 mail_server_id=server.id or None, smtp_from=self.email_from
             )
-            connections[key] = session
+            run.connections[key] = session
             if session:
-                sessions.callback(self._quit, session)
-        return connections[key]
+                run.sessions.callback(self._quit, session)
+        return run.connections[key]
 
     @staticmethod
     def _quit(session):

@@ -1,6 +1,12 @@
+import logging
+
+from psycopg2.errors import DeadlockDetected, SerializationFailure
+
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL, format_date
+
+_logger = logging.getLogger(__name__)
 
 STATE_RUNNING = "running"
 STATE_HELD = "held"
@@ -276,18 +282,51 @@ class DunningEnrollment(models.Model):
         work = []
         for company in self._get_companies(today):
             day = today or company._dunning_today()
-            self.env["dunning.hold"].sudo()._close_promises(company, day)
-            self._reconcile_company(company, day)
-            work += [(company, day, ids) for ids in self._get_due_chunks(company, day)]
+            chunks = self._in_own_transaction(self._prepare_company, company, day)
+            work += [(company, day, partner_ids) for partner_ids in chunks or ()]
         reminders = self.env["dunning.reminder"]
         for left, (company, day, partner_ids) in zip(
             reversed(range(len(work))), work, strict=True
         ):
-            reminders += self._compose_partners_safely(company, partner_ids, day)
+            composed = self._in_own_transaction(
+                self._compose_partners, company, partner_ids, day
+            )
+            reminders += composed or reminders.browse()
             if not self._commit_progress(1, remaining=left):
                 break
-        self._notify_responsibles()
+        self._in_own_transaction(self._notify_responsibles)
         return reminders
+
+    @api.model
+    def _prepare_company(self, company, today):
+        """Make the state of a company true; return what there is to compose.
+
+        :return: lists of customers, one for each transaction
+        """
+        self.env["dunning.hold"].sudo()._close_promises(company, today)
+        self._reconcile_company(company, today)
+        return self._get_due_chunks(company, today)
+
+    @api.model
+    def _in_own_transaction(self, function, *args):
+        """Do a chunk of work in a transaction that begins with it.
+
+        Another worker, or a person, can change the same rows at the same moment:
+        the database then asks to repeat. In a cron the chunk is left to the next
+        run, and the others go on; called from code, the transaction is the
+        caller's to repeat.
+
+        :return: what the function returns; None when it is left for later
+        """
+        self._commit_progress()
+        try:
+            return function(*args)
+        except (SerializationFailure, DeadlockDetected):
+            if not self.env.context.get("ir_cron_progress_id"):
+                raise
+            self.env.cr.rollback()
+            _logger.info("%s waits for the next run", function.__name__)
+            return None
 
     @api.model
     def _check_indexes(self):
@@ -339,12 +378,19 @@ class DunningEnrollment(models.Model):
     def _drain_marks(self, today=None, limit=1000):
         """Look again at the invoices that something happened to."""
         while True:
-            count, move_ids, posted = self.env["dunning.mark"].sudo()._drain(limit)
-            moves = self.env["account.move"].browse(move_ids)
-            self._reconcile(moves, today, posted)
+            count = self._in_own_transaction(self._drain_chunk, today, limit)
+            if count is None:  # their marks are still there
+                self.env["dunning.mark"]._trigger_drain()
+                return
             more = count == limit
             if not self._commit_progress(count, remaining=int(more)) or not more:
                 return
+
+    @api.model
+    def _drain_chunk(self, today, limit):
+        count, move_ids, posted = self.env["dunning.mark"].sudo()._drain(limit)
+        self._reconcile(self.env["account.move"].browse(move_ids), today, posted)
+        return count
 
     @api.model
     def _commit_progress(self, processed=0, remaining=None):

@@ -46,11 +46,15 @@ class DunningMark(models.Model):
         self.env.cr.execute_values(
             "INSERT INTO dunning_mark (kind, res_id, day) VALUES %s", rows
         )
+        self._trigger_drain()
+
+    @api.model
+    def _trigger_drain(self):
         cron = self.env.ref(
             "dunning_sequences.ir_cron_dunning_reconcile", raise_if_not_found=False
         )
         if cron:
-            cron._trigger()
+            cron.sudo()._trigger()
 
     @api.model
     def _drain(self, limit=1000):
