@@ -265,7 +265,7 @@ class TestSecurity(DunningCommon):
 
     def test_only_buttons_are_called_from_outside(self):
         """A public method is an entry for everybody who has a login."""
-        orm = {"create", "write", "unlink", "copy", "copy_data"}
+        orm = {"create", "write", "unlink", "copy", "copy_data", "message_update"}
         public = {
             f"{model}.{name}"
             for model, name in self._get_own_methods()
