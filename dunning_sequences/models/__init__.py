@@ -2,6 +2,7 @@ from . import dunning_sequence
 from . import dunning_sequence_step
 from . import dunning_hold
 from . import dunning_mark
+from . import dunning_day
 from . import dunning_enrollment
 from . import reconcile
 from . import guard

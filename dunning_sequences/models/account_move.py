@@ -15,6 +15,10 @@ STATUSES = (
     "done",
 )
 
+#: Who sees what concerns reminders: not the customer in the portal, not everybody who
+#: may open an invoice.
+BILLING = "account.group_account_invoice,account.group_account_readonly"
+
 #: Changes of an invoice that its enrollments must follow.
 MARKING_FIELDS = {
     "dunning_policy",
@@ -37,20 +41,23 @@ class AccountMove(models.Model):
     # Own columns are nullable and without default: NULL means "as the customer",
     # and installing on a million invoices rewrites none.
     dunning_policy = fields.Selection(
+        groups=BILLING,
         selection=[("own", "A sequence of its own"), ("none", "No reminders")],
         string="Reminders",
         copy=False,
         help="Empty: as set on the customer, else in the company's settings.",
     )
     dunning_sequence_id = fields.Many2one(
+        groups=BILLING,
         comodel_name="dunning.sequence",
         string="Own Reminder Sequence",
         copy=False,
         index="btree_not_null",
         check_company=True,
     )
-    dunning_since = fields.Date(copy=False)
+    dunning_since = fields.Date(groups=BILLING, copy=False)
     dunning_recipient_ids = fields.Many2many(
+        groups=BILLING,
         comodel_name="res.partner",
         relation="account_move_dunning_recipient_rel",
         string="Reminder Recipients",
@@ -59,11 +66,15 @@ class AccountMove(models.Model):
         "his invoice address.",
     )
     dunning_email_to = fields.Char(
-        string="Also To", copy=False, help="More addresses, separated by commas."
+        groups=BILLING,
+        string="Also To",
+        copy=False,
+        help="More addresses, separated by commas.",
     )
-    dunning_email_cc = fields.Char(string="Reminder Cc", copy=False)
-    dunning_email_bcc = fields.Char(string="Reminder Bcc", copy=False)
+    dunning_email_cc = fields.Char(groups=BILLING, string="Reminder Cc", copy=False)
+    dunning_email_bcc = fields.Char(groups=BILLING, string="Reminder Bcc", copy=False)
     dunning_hold_ids = fields.Many2many(
+        groups=BILLING,
         comodel_name="dunning.hold",
         relation="dunning_hold_move_rel",
         column1="move_id",
@@ -72,29 +83,34 @@ class AccountMove(models.Model):
         copy=False,
     )
     dunning_enrollment_ids = fields.One2many(
+        groups=BILLING,
         comodel_name="dunning.enrollment",
         inverse_name="move_id",
         string="Coming Reminders",
         readonly=True,
     )
     dunning_reminder_line_ids = fields.One2many(
+        groups=BILLING,
         comodel_name="dunning.reminder.line",
         inverse_name="move_id",
         string="Past Reminders",
         readonly=True,
     )
     dunning_reminder_ids = fields.Many2many(
+        groups=BILLING,
         comodel_name="dunning.reminder",
         string="Payment Reminders",
         compute="_compute_dunning_reminder_ids",
         search="_search_dunning_reminder_ids",
     )
     dunning_effective_sequence_id = fields.Many2one(
+        groups=BILLING,
         comodel_name="dunning.sequence",
         string="Reminder Sequence",
         compute="_compute_dunning_next",
     )
     dunning_status = fields.Selection(
+        groups=BILLING,
         selection=[
             ("failed", "Failed"),
             ("to_approve", "To Approve"),
@@ -110,35 +126,41 @@ class AccountMove(models.Model):
         search="_search_dunning_status",
     )
     dunning_next_date = fields.Date(
+        groups=BILLING,
         string="Next Reminder",
         compute="_compute_dunning_next",
         search="_search_dunning_next_date",
     )
     dunning_next_step_id = fields.Many2one(
+        groups=BILLING,
         comodel_name="dunning.sequence.step",
         string="Next Step",
         compute="_compute_dunning_next",
     )
     dunning_explanation = fields.Char(
-        string="What Comes Next", compute="_compute_dunning_next"
+        groups=BILLING, string="What Comes Next", compute="_compute_dunning_next"
     )
     dunning_paused = fields.Boolean(
+        groups=BILLING,
         string="Reminders Paused",
         compute="_compute_dunning_pause",
         inverse="_inverse_dunning_pause",
     )
     dunning_pause_until = fields.Date(
+        groups=BILLING,
         string="Paused Until",
         compute="_compute_dunning_pause",
         inverse="_inverse_dunning_pause",
     )
     dunning_pause_reason = fields.Char(
+        groups=BILLING,
         string="Reason of the Pause",
         compute="_compute_dunning_pause",
         inverse="_inverse_dunning_pause",
     )
 
     dunning_promise_date = fields.Date(
+        groups=BILLING,
         string="Promised For",
         compute="_compute_dunning_promise",
         inverse="_inverse_dunning_promise",
@@ -146,11 +168,13 @@ class AccountMove(models.Model):
         "arrive.",
     )
     dunning_promise_amount = fields.Monetary(
+        groups=BILLING,
         string="Promised",
         compute="_compute_dunning_promise",
         inverse="_inverse_dunning_promise",
     )
     dunning_disputed = fields.Boolean(
+        groups=BILLING,
         string="Disputed",
         compute="_compute_dunning_disputed",
         inverse="_inverse_dunning_disputed",
@@ -291,7 +315,7 @@ class AccountMove(models.Model):
     def _set_dunning_hold(self, kind, vals):
         """Have one open hold of a kind on this invoice; ``vals`` None closes it."""
         self.ensure_one()
-        holds = self._get_dunning_holds(kind)
+        holds = self._get_dunning_holds(kind)._split_for(self)
         if vals is None:
             holds.action_close()
         elif holds:
@@ -395,24 +419,20 @@ class AccountMove(models.Model):
                     "is, resume them on the customer."
                 )
             )
-        pauses.action_close()
+        pauses._split_for(self).action_close()
         return True
 
     def action_dunning_remind(self):
         """Send the coming reminder of these invoices now, by hand (K15).
+
+        Of an invoice in instalments: of those that are due, else the earliest.
 
         :raise UserError: when there is none, or a hold says to wait
         """
         self.env["dunning.hold"].check_access("create")
         self._dunning_refresh()
         enrollments = self.dunning_enrollment_ids.filtered("next_step_id")
-        ready = enrollments.filtered(
-            lambda e: (
-                e.state in ("running", "todo")
-                and e.hold_reason != "approval"
-                or e.hold_reason in ("contact_delay", "min_amount", "not_sent")
-            )
-        )
+        ready = enrollments._filter_remindable()
         if not ready:
             raise UserError(
                 self.env._(
@@ -420,12 +440,12 @@ class AccountMove(models.Model):
                     why=", ".join(filter(None, self.mapped("dunning_explanation"))),
                 )
             )
-        for company, group in ready.grouped("company_id").items():
-            self.env["dunning.enrollment"]._compose_by_hand(
-                company,
-                group.sudo().with_company(company),
-                company._dunning_today(),
-            )
+        for move in ready.move_id:
+            mine = ready.filtered(lambda e, move=move: e.move_id == move)
+            today = move.company_id._dunning_today()
+            due = mine.filtered(lambda e, today=today: e.next_date <= today)
+            ready -= mine - (due or mine.sorted("next_date")[:1])
+        ready._remind_by_hand()
         return True
 
     def action_view_dunning_reminders(self):
@@ -443,7 +463,9 @@ class AccountMove(models.Model):
     def _dunning_mark(self, kind="move"):
         """Have the enrollments of these invoices looked at again."""
         sales = self.filtered(lambda m: m.move_type in ("out_invoice", "out_receipt"))
-        self.env["dunning.mark"]._mark(kind, sales.ids)
+        for company, moves in sales.grouped("company_id").items():
+            day = company.sudo()._dunning_today()
+            self.env["dunning.mark"]._mark(kind, moves.ids, day)
 
     def _dunning_refresh(self):
         """Follow now: a person looks at it right after his click."""
@@ -458,8 +480,8 @@ class AccountMove(models.Model):
     def create(self, vals_list):
         vals_list = [self._complete_dunning_vals(vals) for vals in vals_list]
         moves = super().create(vals_list)
-        own = moves.filtered("dunning_policy")
-        if own:
+        if any(vals.get("dunning_policy") for vals in vals_list):
+            own = moves.filtered("dunning_policy")
             own.dunning_since = self.env.company._dunning_today()
         return moves
 

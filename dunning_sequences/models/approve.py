@@ -53,7 +53,13 @@ class DunningReminder(models.Model):
                 self.ids,
             )
         )
-        if len(rows) != len(self):
+        if len(rows) == len(self):
+            moves = self.line_ids.move_id
+            # Whoever pays now is done before we look, or waits until we are.
+            self.env.cr.execute(
+                "SELECT id FROM account_move WHERE id = ANY(%s) FOR SHARE", [moves.ids]
+            )
+        else:
             raise UserError(
                 self.env._("Somebody else is deciding about these reminders.")
             )

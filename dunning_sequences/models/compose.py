@@ -144,7 +144,7 @@ class DunningEnrollment(models.Model):
         groups = {}
         for enrollment in self:
             whom = recipients[enrollment.move_id.id]
-            lang = enrollment._get_lang(whom)
+            lang = enrollment.move_id._get_dunning_lang(whom)
             key = enrollment._get_grouping_hash(whom, lang, today)
             _whom, _lang, members = groups.get(key, (whom, lang, self.browse()))
             groups[key] = (whom, lang, members + enrollment)
@@ -190,18 +190,6 @@ class DunningEnrollment(models.Model):
         self.ensure_one()
         return self.due_date > today
 
-    def _get_lang(self, recipients):
-        """The reader's language, else the customer's, else the company's."""
-        self.ensure_one()
-        candidates = (
-            *recipients["partners"].mapped("lang"),
-            self.move_id.partner_id.lang,
-            self.partner_id.lang,
-            self.company_id.partner_id.lang,
-        )
-        installed = {code for code, _name in self.env["res.lang"].get_installed()}
-        return next((lang for lang in candidates if lang in installed), "en_US")
-
 
 class DunningReminder(models.Model):
     _inherit = "dunning.reminder"
@@ -219,7 +207,7 @@ class DunningReminder(models.Model):
                 return self._compose_batch(groups, today, origin)
         except psycopg2.errors.SerializationFailure:
             raise
-        except psycopg2.Error:
+        except Exception:
             _logger.info("Reminders are written one by one", exc_info=True)
         reminders = self.browse()
         for group in groups:
@@ -230,7 +218,7 @@ class DunningReminder(models.Model):
                 raise
             except psycopg2.errors.UniqueViolation:
                 _logger.info("Reminder %s was written by another run", group[0])
-            except psycopg2.Error as error:
+            except Exception as error:  # a state that somebody sees
                 reminders += self._create_failed(group, today, origin, error)
         return reminders
 
@@ -274,11 +262,12 @@ class DunningReminder(models.Model):
         sequence, step = carrier.sequence_id, carrier.next_step_id
         return {
             "partner_id": carrier.partner_id.id,
+            "partner_name": carrier.partner_id.name,
             "company_id": carrier.company_id.id,
             "sequence_id": sequence.id,
-            "sequence_name": sequence.with_context(lang=None).name,
+            "sequence_name": self._get_company_name(sequence),
             "step_id": step.id,
-            "step_name": step.with_context(lang=None).name,
+            "step_name": self._get_company_name(step),
             "move_id": carrier.move_id.id,
             "origin": origin,
             "channel": step.channel,
@@ -286,7 +275,7 @@ class DunningReminder(models.Model):
             "date": today,
             "before_due": carrier._is_before_due(today),
             "lang": lang,
-            "email_from": self._get_email_from(sequence),
+            "email_from": self._get_email_from(sequence, carrier.company_id),
             **self._prepare_recipient_vals(recipients),
             "message_id": self._get_new_message_id(carrier.move_id),
             "grouping_key": key,
@@ -317,23 +306,27 @@ class DunningReminder(models.Model):
 
         What waited for an approval gives way to the note.
         """
-        reminders = self.browse()
-        pending = self._get_pending_lines(enrollments).reminder_id
-        pending.write({"state": state, "sent_on": today})
-        pending._mark_moves()
-        noted = {(line.move_id, line.due_date) for line in pending.line_ids}
+        pending = self._get_pending_lines(enrollments)
+        if pending:
+            pending._drop(
+                self.env._("Done by hand: %(user)s.", user=self.env.user.name)
+            )
+            self.env["dunning.enrollment"]._reconcile(enrollments.move_id, today)
         recipients = {"to": [], "cc": [], "bcc": [], "source": False}
         recipients["partners"] = self.env["res.partner"]
-        for enrollment in enrollments:
-            if (enrollment.move_id, enrollment.due_date) in noted:
-                continue
-            vals = self._prepare_reminder_vals(
-                False, recipients, False, enrollment, today, "recorded"
-            )
-            reminders += self.create(
-                [dict(vals, state=state, sent_on=today, message_id=False)]
-            )
-        return reminders + pending
+        return self.create(
+            [
+                {
+                    **self._prepare_reminder_vals(
+                        False, recipients, False, enrollment, today, "recorded"
+                    ),
+                    "state": state,
+                    "sent_on": today,
+                    "message_id": False,
+                }
+                for enrollment in enrollments.filtered("next_step_id")
+            ]
+        )
 
     @api.model
     def _get_pending_lines(self, enrollments):
@@ -356,11 +349,16 @@ class DunningReminder(models.Model):
             "due_date": enrollment.due_date,
             "move_line_id": enrollment.move_line_id.id,
             "step_id": enrollment.next_step_id.id,
-            "step_name": enrollment.next_step_id.with_context(lang=None).name,
+            "step_name": self._get_company_name(enrollment.next_step_id),
             "occurrence": enrollment.occurrence,
             "amount": enrollment._get_amount(),
             "currency_id": enrollment.currency_id.id,
         }
+
+    @api.model
+    def _get_company_name(self, record):
+        """A name that is kept is kept in the company's language."""
+        return record.with_context(lang=record.company_id.partner_id.lang).name
 
     @api.model
     def _get_new_message_id(self, move):
@@ -368,13 +366,12 @@ class DunningReminder(models.Model):
         return generate_tracking_message_id(f"{move.id}-account.move")
 
     @api.model
-    def _get_email_from(self, sequence):
-        """The sequence's sender, else its responsible, the company, Odoo's (E03)."""
-        company = sequence.company_id
+    def _get_email_from(self, sequence, company):
+        """The sequence's sender, else the company's; then any there is (E03)."""
         return (
             sequence.email_from
-            or sequence.user_id.email_formatted
             or company.email_formatted
+            or sequence.user_id.email_formatted
             or company.alias_domain_id.default_from_email
             or self.env["ir.mail_server"]._get_default_from_address()
             or False
@@ -417,13 +414,8 @@ class DunningReminder(models.Model):
     def _get_fingerprint(self):
         """What the text was written from: when it changes, so must the text."""
         self.ensure_one()
-        facts = [
-            self.date,
-            self.step_id.id,
-            self.email_to,
-            self.email_cc,
-            self.email_bcc,
-        ]
+        facts = [self.date, self.step_id.id, self.lang]
+        facts += [self.email_to, self.email_cc, self.email_bcc]
         for line in self._get_current_lines():
             facts += [line.id, line.due_date, line.currency_id.round(line.amount)]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
@@ -437,7 +429,7 @@ class DunningReminder(models.Model):
     def _get_typed_values(self):
         """The merge fields as plain values: nothing to reach the database by."""
         return {
-            name: value if isinstance(value, str) else str(value)
+            name: value if isinstance(value, str | int) else str(value)
             for name, value in self._get_merge_values().items()
         }
 
@@ -543,4 +535,6 @@ class DunningReminder(models.Model):
 
     def _trigger_delivery(self):
         for name in ("ir_cron_dunning_send", "ir_cron_dunning_send_2"):
-            self.env.ref(f"dunning_sequences.{name}").sudo()._trigger()
+            cron = self.env.ref(f"dunning_sequences.{name}", raise_if_not_found=False)
+            if cron:
+                cron.sudo()._trigger()

@@ -154,6 +154,12 @@ class DunningReminder(models.Model):
         """Deliver one reminder; return False when its server is down."""
         now = run.now
         try:
+            # Before anything is looked at: a slow server makes nothing old.
+            session = self._get_session(run)
+        except (OSError, UserError) as error:
+            self._postpone(now, self._get_failure_reason(error))
+            return False
+        try:
             with self.env.cr.savepoint():
                 message = self._recheck(now) and self._build_message()
         except SerializationFailure:
@@ -164,11 +170,6 @@ class DunningReminder(models.Model):
             return True
         if not message:
             return True
-        try:
-            session = self._get_session(run)
-        except (OSError, UserError) as error:
-            self._postpone(now, self._get_failure_reason(error))
-            return False
         goes_on = self._hand_over(message, session, now)
         if self.state != "sent":  # who knows what state the connection is in
             run.connections.clear()
@@ -185,7 +186,8 @@ class DunningReminder(models.Model):
         cancelled; when an amount or the day changed it is written anew.
         """
         self.ensure_one()
-        if not self._lock_moves(self._get_current_lines().move_id):
+        self.env.flush_all()
+        if not self._are_moves_settled(self._get_current_lines().move_id):
             self._postpone(now, self.env._("An invoice is being changed."))
             return False
         return self._recheck_content(self.company_id._dunning_today(now))
@@ -199,28 +201,34 @@ class DunningReminder(models.Model):
             Enrollment = self.env["dunning.enrollment"]
             self._cancel(Enrollment._get_reason_labels(objections.values()))
             return False
+        refused += self._refresh_recipients(lines - refused)
         refused.dropped = True
         for line in lines - refused:
             line.amount = amounts[line.id]
-        self._refresh_recipients()
         self.date = today
         if self.fingerprint != self._get_fingerprint() or refused:
             self._compose_anew()
         return self.state in ("queued", "to_approve")
 
-    def _lock_moves(self, moves):
-        """Nobody pays now; and nobody touches what is written after the hand-over."""
-        self.env.cr.execute(
-            "SELECT id FROM account_move WHERE id = ANY(%s) FOR SHARE SKIP LOCKED",
-            [moves.ids],
-        )
-        if self.env.cr.rowcount != len(moves):
-            return False
+    def _are_moves_settled(self, moves):
+        """Does nobody change these invoices now, and has nobody since we look?
+
+        Asked by a lock that is given back at once: a payment must not wait for a
+        mail server. What is left is the time of one SMTP transaction.
+        """
+        with self.env.cr.savepoint(flush=False) as savepoint:
+            self.env.cr.execute(
+                "SELECT id FROM account_move WHERE id = ANY(%s) FOR SHARE SKIP LOCKED",
+                [moves.ids],
+            )
+            settled = self.env.cr.rowcount == len(moves)
+            savepoint.rollback()
+        # Nobody may touch what is written once the mail has left.
         self.env.cr.execute(
             "SELECT id FROM mail_notification WHERE mail_message_id = %s FOR UPDATE",
             [self.mail_message_id.id or None],
         )
-        return True
+        return settled
 
     def _get_objections(self, lines, today, only_over=False):
         """Return ({line id: why not}, {line id: amount due}) as of now.
@@ -261,17 +269,35 @@ class DunningReminder(models.Model):
         ignored = {"leaving", *(("not_sent",) if self.origin == "manual" else ())}
         return None if reason in ignored else reason
 
-    def _refresh_recipients(self):
-        """Recipients that changed since are the ones who get it."""
-        found = self.move_id._get_dunning_recipients()[self.move_id.id]
-        if not found["to"]:
-            return
-        vals = self._prepare_recipient_vals(found)
-        if any(
-            (self[name] or False) != (vals[name] or False)
+    def _refresh_recipients(self, lines):
+        """Follow recipients that changed since; return the lines that do not.
+
+        One mail goes to one set of recipients: an invoice that was given others
+        leaves the mail, and enters one of its own on the next run.
+        """
+        found = lines.move_id._get_dunning_recipients()
+        vals = {
+            line: self._prepare_recipient_vals(found[line.move_id.id]) for line in lines
+        }
+        same = lines.filtered(lambda line: self._is_addressed(vals[line]))
+        if not same and any(found[move.id]["to"] for move in lines.move_id):
+            first = lines.sorted(
+                lambda line: (
+                    not vals[line]["email_to"],
+                    *self._get_carrier_key(line.step_id, line.due_date),
+                )
+            )[:1]
+            recipients = found[first.move_id.id]
+            lang = first.move_id._get_dunning_lang(recipients)
+            self.write({**vals[first], "lang": lang})
+            same = lines.filtered(lambda line: self._is_addressed(vals[line]))
+        return lines - (same or lines)
+
+    def _is_addressed(self, vals):
+        return all(
+            (self[name] or False) == (vals[name] or False)
             for name in ("email_to", "email_cc", "email_bcc")
-        ):
-            self.write(vals)
+        )
 
     def _compose_anew(self):
         """Never an old text: the same reminder, with what is true today."""

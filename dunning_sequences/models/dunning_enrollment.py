@@ -4,9 +4,12 @@ from psycopg2.errors import DeadlockDetected, SerializationFailure
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
-from odoo.tools import SQL, format_date
+from odoo.tools import SQL, format_date, split_every
 
 _logger = logging.getLogger(__name__)
+
+#: Invoices per query and transaction: bounds memory and time, however many there are.
+CHUNK = 5000
 
 STATE_RUNNING = "running"
 STATE_HELD = "held"
@@ -116,35 +119,35 @@ class DunningEnrollment(models.Model):
         """Why an instalment waits, or waits no more. Hook: add your own."""
         return [
             # A person or the customer wants it
-            ("dispute", "Dispute"),
-            ("pause", "Paused"),
-            ("promise", "Promise to pay"),
-            ("reply", "Reply to answer"),
+            ("dispute", self.env._("Dispute")),
+            ("pause", self.env._("Paused")),
+            ("promise", self.env._("Promise to pay")),
+            ("reply", self.env._("Reply to answer")),
             # The invoice or its payment says so
-            ("blocked", "Payment blocked"),
-            ("no_followup", "Excluded from follow-up"),
-            ("in_payment", "Payment under way"),
-            ("transaction", "Online payment under way"),
-            ("payment_method", "Paid by an excluded payment method"),
-            ("not_sent", "Invoice not sent yet"),
+            ("blocked", self.env._("Payment blocked")),
+            ("no_followup", self.env._("Excluded from follow-up")),
+            ("in_payment", self.env._("Payment under way")),
+            ("transaction", self.env._("Online payment under way")),
+            ("payment_method", self.env._("Paid by an excluded payment method")),
+            ("not_sent", self.env._("Invoice not sent yet")),
             # The sequence says so
-            ("sequence_off", "Sequence not running"),
-            ("older", "Older than the start"),
-            ("min_amount", "Below the minimum amount"),
-            ("contact_delay", "Reminded a short time ago"),
-            ("leaving", "Previous reminder about to leave"),
+            ("sequence_off", self.env._("Sequence not running")),
+            ("older", self.env._("Older than the start")),
+            ("min_amount", self.env._("Below the minimum amount")),
+            ("contact_delay", self.env._("Reminded a short time ago")),
+            ("leaving", self.env._("Previous reminder about to leave")),
             # A person must act
-            ("approval", "Waiting for approval"),
-            ("manual", "To be done by hand"),
-            ("no_recipient", "No e-mail address"),
-            ("failed", "Reminder failed"),
+            ("approval", self.env._("Waiting for approval")),
+            ("manual", self.env._("To be done by hand")),
+            ("no_recipient", self.env._("No e-mail address")),
+            ("failed", self.env._("Reminder failed")),
             # It is over
-            ("paid", "Paid"),
-            ("reversed", "Reversed"),
-            ("cancelled", "Invoice not posted"),
-            ("gone", "Due date changed"),
-            ("no_sequence", "No sequence"),
-            ("from_date", "Before the first invoice date"),
+            ("paid", self.env._("Paid")),
+            ("reversed", self.env._("Reversed")),
+            ("cancelled", self.env._("Invoice not posted")),
+            ("gone", self.env._("Due date changed")),
+            ("no_sequence", self.env._("No sequence")),
+            ("from_date", self.env._("Before the first invoice date")),
         ]
 
     @api.depends("state", "hold_reason", "hold_until", "next_date", "next_step_id")
@@ -226,10 +229,39 @@ class DunningEnrollment(models.Model):
         self._reconcile(self.move_id, today)
 
     def action_remind(self):
-        """Send the coming reminder now, whatever its date."""
-        self.move_id.check_access("read")
-        self.move_id.action_dunning_remind()
+        """Send the coming reminder of these instalments now, whatever its date."""
+        self.env["dunning.hold"].check_access("create")
+        self.check_access("read")
+        ready = self._filter_remindable()
+        if ready != self:
+            raise UserError(
+                self.env._(
+                    "There is no reminder to send now. %(why)s",
+                    why=", ".join((self - ready).mapped("explanation")),
+                )
+            )
+        ready._remind_by_hand()
         return True
+
+    def _filter_remindable(self):
+        """Those that a person may remind: what only spares the customer is his call."""
+        return self.filtered(
+            lambda e: (
+                e.next_step_id
+                and (
+                    (e.state in ("running", "todo") and e.hold_reason != "approval")
+                    or e.hold_reason in ("contact_delay", "min_amount", "not_sent")
+                )
+            )
+        )
+
+    def _remind_by_hand(self):
+        for company, enrollments in self.grouped("company_id").items():
+            self._compose_by_hand(
+                company,
+                enrollments.sudo().with_company(company),
+                company._dunning_today(),
+            )
 
     def action_record(self):
         """Mark as reminded: by phone, on a visit (E07, G13)."""
@@ -245,7 +277,12 @@ class DunningEnrollment(models.Model):
         """Note the coming step as done, without any message."""
         self.env["dunning.hold"].check_access("create")
         self.check_access("read")
-        coming = self.filtered(lambda e: e.next_step_id and e.state != STATE_STOPPED)
+        coming = self.filtered(
+            lambda e: (
+                e.state != STATE_STOPPED
+                and (e.next_step_id or e.hold_reason == "approval")
+            )
+        )
         if not coming:
             raise UserError(self.env._("There is no coming reminder to mark as done."))
         for company, enrollments in coming.grouped("company_id").items():
@@ -304,7 +341,11 @@ class DunningEnrollment(models.Model):
         :return: lists of customers, one for each transaction
         """
         self.env["dunning.hold"].sudo()._close_promises(company, today)
-        self._reconcile_company(company, today)
+        Day = self.env["dunning.day"].sudo()
+        in_cron = self.env.context.get("ir_cron_progress_id")
+        if not in_cron or not Day._is_done(company, today):
+            self._reconcile_company(company, today)
+            Day._set_done(company, today)
         return self._get_due_chunks(company, today)
 
     @api.model
@@ -388,9 +429,14 @@ class DunningEnrollment(models.Model):
 
     @api.model
     def _drain_chunk(self, today, limit):
-        count, move_ids, posted = self.env["dunning.mark"].sudo()._drain(limit)
-        self._reconcile(self.env["account.move"].browse(move_ids), today, posted)
-        return count
+        Mark = self.env["dunning.mark"].sudo()
+        mark_ids, move_ids, posted = Mark._read_marks(limit)
+        for ids in split_every(CHUNK, move_ids):
+            moves = self.env["account.move"].browse(ids)
+            self._reconcile(moves, today, posted)
+            self._commit_progress()
+        Mark._forget(mark_ids)
+        return len(mark_ids)
 
     @api.model
     def _commit_progress(self, processed=0, remaining=None):

@@ -96,6 +96,16 @@ class DunningHold(models.Model):
             days = PROMISE_GRACE_DAYS if hold.kind == "promise" else 0
             hold.last_day = hold.until and fields.Date.add(hold.until, days=days)
 
+    @api.depends("kind", "partner_id", "move_ids")
+    @api.depends_context("lang")
+    def _compute_display_name(self):
+        kinds = dict(self._fields["kind"]._description_selection(self.env))
+        for hold in self:
+            whom = hold.partner_id.name or ", ".join(
+                move.name or "" for move in hold.move_ids[:3]
+            )
+            hold.display_name = ": ".join(filter(None, (kinds.get(hold.kind), whom)))
+
     @api.constrains("kind", "until", "move_ids", "partner_id")
     def _check_complete(self):
         for hold in self:
@@ -110,13 +120,13 @@ class DunningHold(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        holds = super().create(vals_list)
+        holds = super().create([self._complete_vals(vals) for vals in vals_list])
         holds._get_moves()._dunning_refresh()
         return holds
 
     def write(self, vals):
         before = self._get_moves()
-        res = super().write(vals)
+        res = super().write(self._complete_vals(vals))
         (before | self._get_moves())._dunning_refresh()
         return res
 
@@ -125,6 +135,26 @@ class DunningHold(models.Model):
         res = super().unlink()
         moves._dunning_refresh()
         return res
+
+    @api.model
+    def _complete_vals(self, vals):
+        """A customer is the whole company, not the contact that was picked."""
+        if not vals.get("partner_id"):
+            return vals
+        partner = self.env["res.partner"].browse(vals["partner_id"])
+        return {**vals, "partner_id": partner.commercial_partner_id.id}
+
+    def _split_for(self, moves):
+        """Return holds of these invoices alone; the other invoices keep theirs."""
+        split = self.browse()
+        for hold in self:
+            mine = hold.move_ids & moves
+            if mine == hold.move_ids:
+                split += hold
+            else:
+                split += hold.copy({"move_ids": [(6, 0, mine.ids)]})
+                hold.write({"move_ids": [(3, move.id) for move in mine]})
+        return split
 
     def _get_moves(self):
         """The invoices held: those named, and the customer's that are followed."""
@@ -164,7 +194,17 @@ class DunningHold(models.Model):
 
     def _is_kept(self):
         self.ensure_one()
-        moves = self.move_ids or self._get_moves()
-        return all(
+        moves = (
+            self.move_ids
+            or self.env["dunning.enrollment"]
+            .search(
+                [
+                    ("partner_id", "=", self.partner_id.id),
+                    ("company_id", "=", self.company_id.id),
+                ]
+            )
+            .move_id
+        )
+        return bool(moves) and all(
             move.payment_state in ("paid", "in_payment", "reversed") for move in moves
         )

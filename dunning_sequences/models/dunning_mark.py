@@ -26,15 +26,18 @@ class DunningMark(models.Model):
     _posted_idx = models.Index("(res_id) WHERE kind = 'posted'")
 
     @api.model
-    def _mark(self, kind, ids):
-        """Note that records changed; written at the end of the transaction."""
+    def _mark(self, kind, ids, day=None):
+        """Note that records changed; written at the end of the transaction.
+
+        :param day: of the company, where the day matters
+        """
         if not ids:
             return
         precommit = self.env.cr.precommit
         marks = precommit.data.setdefault("dunning_marks", {})
         if not marks:
             precommit.add(self.sudo()._write_marks)
-        day = fields.Date.today()
+        day = day or fields.Date.today()
         for res_id in ids:
             marks.setdefault((kind, res_id), day)
 
@@ -57,31 +60,27 @@ class DunningMark(models.Model):
             cron.sudo()._trigger()
 
     @api.model
-    def _drain(self, limit=1000):
-        """Take up to ``limit`` marks; return the ids of the invoices concerned.
-
-        The marks are deleted in the transaction that looks at the invoices:
-        when it fails they are back. Another worker's marks are left to it.
-        """
+    def _read_marks(self, limit):
+        """Return (ids of marks, ids of the invoices concerned, {id: posted on})."""
         self.env.flush_all()
         self.env.cr.precommit.run()
         rows = self.env.execute_query(
             SQL(
-                """
-                DELETE FROM dunning_mark WHERE id IN (
-                    SELECT id FROM dunning_mark ORDER BY id LIMIT %s
-                       FOR UPDATE SKIP LOCKED
-                ) RETURNING kind, res_id, day
-                """,
+                "SELECT id, kind, res_id, day FROM dunning_mark ORDER BY id LIMIT %s",
                 limit,
             )
         )
         ids, posted = {kind: set() for kind in KINDS}, {}
-        for kind, res_id, day in rows:
+        for _id, kind, res_id, day in rows:
             ids[kind].add(res_id)
             if kind == "posted":
                 posted[res_id] = min(day, posted.get(res_id, day))
-        return len(rows), self._get_move_ids(ids), posted
+        return [row[0] for row in rows], self._get_move_ids(ids), posted
+
+    @api.model
+    def _forget(self, mark_ids):
+        """The invoices were looked at. To look twice does no harm, never would."""
+        self.env.cr.execute("DELETE FROM dunning_mark WHERE id = ANY(%s)", [mark_ids])
 
     @api.model
     def _get_move_ids(self, ids):

@@ -31,11 +31,11 @@ class DunningReminder(models.Model):
     partner_id = fields.Many2one(
         comodel_name="res.partner",
         string="Customer",
-        required=True,
         readonly=True,
         index=True,
-        ondelete="restrict",
+        ondelete="set null",
     )
+    partner_name = fields.Char(readonly=True)
     company_id = fields.Many2one(
         comodel_name="res.company", required=True, readonly=True, index=True
     )
@@ -142,7 +142,7 @@ class DunningReminder(models.Model):
     )
     lang = fields.Char(string="Language", readonly=True)
     subject = fields.Char(readonly=True)
-    body = fields.Html(string="Text", readonly=True, sanitize=False)
+    body = fields.Html(string="Text", readonly=True, sanitize_style=True)
     message_id = fields.Char(string="Message-Id", readonly=True)
     mail_message_id = fields.Many2one(
         comodel_name="mail.message",
@@ -188,11 +188,11 @@ class DunningReminder(models.Model):
     @api.model
     def _selection_recipient_source(self):
         return [
-            ("invoice", "The invoice"),
-            ("last", "The last mail about the invoice"),
-            ("contacts", "The customer's reminder contacts"),
-            ("address", "The invoice address"),
-            ("customer", "The customer"),
+            ("invoice", self.env._("The invoice")),
+            ("last", self.env._("The last mail about the invoice")),
+            ("contacts", self.env._("The customer's reminder contacts")),
+            ("address", self.env._("The invoice address")),
+            ("customer", self.env._("The customer")),
         ]
 
     # ------------------------------------------------------------------------

@@ -20,6 +20,7 @@ class DunningSequence(models.Model):
     _inherit = ["mail.thread", "mail.activity.mixin"]
     _order = "company_id, name, id"
     _check_company_auto = True
+    _check_company_domain = models.check_company_domain_parent_of
 
     name = fields.Char(required=True, translate=True, tracking=True)
     description = fields.Text(
@@ -32,6 +33,7 @@ class DunningSequence(models.Model):
         required=True,
         index=True,
         default=lambda self: self.env.company,
+        ondelete="cascade",
     )
     company_currency_id = fields.Many2one(related="company_id.currency_id")
     user_id = fields.Many2one(
@@ -53,6 +55,9 @@ class DunningSequence(models.Model):
         readonly=True,
         copy=False,
         tracking=True,
+    )
+    told_on = fields.Date(
+        readonly=True, copy=False, help="Day of the last activity for the responsible."
     )
     started_on = fields.Date(
         readonly=True,
@@ -120,7 +125,7 @@ class DunningSequence(models.Model):
     email_from = fields.Char(
         string="From",
         tracking=True,
-        help="Sender of the reminders. Empty: the responsible, else the company.",
+        help="Sender of the reminders. Empty: the company's e-mail address.",
     )
     mail_server_id = fields.Many2one(
         comodel_name="ir.mail_server",
@@ -212,6 +217,8 @@ class DunningSequence(models.Model):
         """Return {sequence id: customers with that sequence of their own}."""
         found = {}
         for company, sequences in self._origin.grouped("company_id").items():
+            if company not in self.env.companies:
+                continue  # a branch's user sees the parent's sequence, no more
             partners = (
                 self.env["res.partner"]
                 .with_company(company)
@@ -219,7 +226,9 @@ class DunningSequence(models.Model):
                     [
                         ("dunning_policy", "=", "own"),
                         ("dunning_sequence_id", "in", sequences.ids),
+                        "|",
                         ("parent_id", "=", False),
+                        ("is_company", "=", True),
                     ],
                     ["dunning_sequence_id"],
                 )
@@ -254,6 +263,8 @@ class DunningSequence(models.Model):
 
     def copy(self, default=None):
         copies = super().copy(default)
+        if self.env.context.get("dunning_ready_made"):
+            return copies
         for old, new in zip(self.sudo(), copies.sudo(), strict=True):
             new.mail_server_id = old.mail_server_id
         return copies
@@ -370,7 +381,12 @@ class DunningSequence(models.Model):
         for company in companies - having.company_id:
             for sequence in self._get_ready_made():
                 sequences += sequence.with_context(dunning_ready_made=True).copy(
-                    {"company_id": company.id, "user_id": False}
+                    {
+                        "company_id": company.id,
+                        "user_id": False,
+                        "email_from": False,
+                        "excluded_payment_method_ids": False,
+                    }
                 )
         return sequences
 

@@ -13,6 +13,7 @@ class DunningSequenceStep(models.Model):
     _name = "dunning.sequence.step"
     _description = "Reminder Sequence Step"
     _order = "sequence_id, sequence, id"
+    _check_company_domain = models.check_company_domain_parent_of
 
     sequence_id = fields.Many2one(
         comodel_name="dunning.sequence",
@@ -21,7 +22,9 @@ class DunningSequenceStep(models.Model):
         index=True,
         ondelete="cascade",
     )
-    company_id = fields.Many2one(related="sequence_id.company_id", store=True)
+    company_id = fields.Many2one(
+        related="sequence_id.company_id", store=True, ondelete="cascade"
+    )
     sequence = fields.Integer(default=10)
     number = fields.Integer(
         compute="_compute_number", help="Position in the sequence, from 1."
@@ -125,7 +128,11 @@ class DunningSequenceStep(models.Model):
         self.ensure_one()
         days = abs(self.delay)
         if self.trigger == plan.PREVIOUS:
-            text = self.env._("%(days)s days after the previous reminder", days=days)
+            text = (
+                self.env._("1 day after the previous reminder")
+                if days == 1
+                else self.env._("%(days)s days after the previous reminder", days=days)
+            )
         elif not self.delay:
             text = self.env._("on the due date")
         elif self.delay < 0:
@@ -227,6 +234,14 @@ class DunningSequenceStep(models.Model):
                     template=self.template_id.display_name,
                 )
             )
+
+    def update_field_translations(self, field_name, translations, source_lang=""):
+        """The translations of a text obey the rules of the text."""
+        res = super().update_field_translations(field_name, translations, source_lang)
+        if field_name in ("subject", "body"):
+            for lang in translations:
+                self.with_context(lang=lang)._check_content()
+        return res
 
     def _check_typed_text(self):
         self.ensure_one()

@@ -1,6 +1,7 @@
 """Notify: tell the responsible what waits for a person.
 
-Not one activity per reminder: a hundred reminders to approve are one thing to do.
+Not one activity per reminder: a hundred reminders to approve are one thing to do. At
+most one a day: who has done his, and left some for tomorrow, is not told again.
 """
 
 from odoo import api, models
@@ -25,7 +26,9 @@ class DunningEnrollment(models.Model):
             ["mail.mail_activity_data_todo"]
         )
         for sequence, count in waiting.items():
-            if sequence not in told:
+            today = sequence.company_id._dunning_today()
+            if sequence not in told and sequence.told_on != today:
+                sequence.told_on = today
                 sequence._schedule_todo(count)
 
 

@@ -38,6 +38,18 @@ class AccountMove(models.Model):
                 return dict(copies, to=addresses, partners=partners, source=source)
         return dict(copies, to=[], partners=self.env["res.partner"], source=False)
 
+    def _get_dunning_lang(self, recipients):
+        """The reader's language, else the customer's, else the company's."""
+        self.ensure_one()
+        candidates = (
+            *recipients["partners"].mapped("lang"),
+            self.partner_id.lang,
+            self.commercial_partner_id.lang,
+            self.company_id.partner_id.lang,
+        )
+        installed = {code for code, _name in self.env["res.lang"].get_installed()}
+        return next((lang for lang in candidates if lang in installed), "en_US")
+
     def _get_dunning_sources(self, starred, last):
         """Yield (source, contacts, free addresses), the most specific one first."""
         self.ensure_one()

@@ -13,9 +13,7 @@ from odoo import api, models
 from odoo.tools import SQL, split_every
 
 from ..tools import plan
-
-#: Invoices per query: bounds memory, whatever the size of the company.
-CHUNK = 5000
+from .dunning_enrollment import CHUNK
 
 #: What reconcile writes, in the order of the SQL statements below.
 COLUMNS = (
@@ -214,10 +212,14 @@ class DunningEnrollment(models.Model):
     def _get_wanted_sql(self):
         """Whose sequence: the invoice's, else the customer's, else the company's.
 
-        The customer's is company-dependent: {"company id": value}.
+        The customer's is company-dependent: {"company id": value}. A sequence of a
+        company that is no parent is no sequence.
         """
         return SQL(
             """
+            SELECT wanted.level, sequence.id AS sequence_id, wanted.since,
+                   wanted.catch_up
+              FROM (
             SELECT CASE WHEN move.dunning_policy IS NOT NULL THEN 'move'
                         WHEN own.policy IS NOT NULL THEN 'partner'
                         ELSE 'company' END AS level,
@@ -229,7 +231,7 @@ class DunningEnrollment(models.Model):
                    CASE WHEN move.dunning_policy IS NOT NULL THEN move.dunning_since
                         WHEN own.policy IS NOT NULL THEN own.since
                         ELSE company.since END AS since,
-                   own.catch_up
+                   own.catch_up AS catch_up
               FROM (SELECT 1) AS one
          LEFT JOIN LATERAL (
                 SELECT partner.dunning_policy->>key AS policy,
@@ -240,6 +242,10 @@ class DunningEnrollment(models.Model):
                  WHERE partner.dunning_policy->>key IS NOT NULL
               ORDER BY rank LIMIT 1
                 ) own ON TRUE
+                ) AS wanted
+         LEFT JOIN dunning_sequence sequence
+                ON sequence.id = wanted.sequence_id
+               AND sequence.company_id::text = ANY(company.chain)
             """
         )
 
@@ -288,12 +294,16 @@ class DunningEnrollment(models.Model):
         return SQL(
             """
             SELECT h.kind, h.last_day FROM dunning_hold h
-             WHERE h.closed_on IS NULL AND h.since <= company.today
+             WHERE h.id IN (
+                       SELECT hold_id FROM dunning_hold_move_rel
+                        WHERE move_id = move.id
+                    UNION ALL
+                       SELECT id FROM dunning_hold
+                        WHERE closed_on IS NULL
+                          AND partner_id = move.commercial_partner_id
+                          AND company_id::text = ANY(company.chain))
+               AND h.closed_on IS NULL AND h.since <= company.today
                AND (h.last_day IS NULL OR h.last_day >= company.today)
-               AND ((h.partner_id = move.commercial_partner_id
-                     AND h.company_id::text = ANY(company.chain))
-                    OR EXISTS (SELECT 1 FROM dunning_hold_move_rel rel
-                                WHERE rel.hold_id = h.id AND rel.move_id = move.id))
           ORDER BY array_position(
                        ARRAY['dispute', 'pause', 'promise', 'reply'], h.kind::text),
                    h.last_day DESC NULLS FIRST LIMIT 1
@@ -424,8 +434,8 @@ class DunningEnrollment(models.Model):
         """
         today = row["today"]
         posted = row["posted_on"] or row["invoice_date"]
-        if posted and posted > today:
-            posted = row["invoice_date"]
+        if posted and posted > today + timedelta(days=1):
+            posted = row["invoice_date"]  # the run is for a day in the past
         days = [sequence.started_on, row["since"], posted]
         return min(max((day for day in days if day), default=today), today)
 

@@ -1,4 +1,5 @@
 from odoo import api, fields, models
+from odoo.exceptions import AccessError
 
 #: Changes of a contact that the enrollments of its customer must follow.
 MARKING_FIELDS = {
@@ -27,6 +28,7 @@ class ResPartner(models.Model):
         comodel_name="dunning.sequence",
         string="Reminder Sequence",
         company_dependent=True,
+        check_company=True,
         domain="[('company_id', 'parent_of', current_company_id)]",
     )
     dunning_since = fields.Date(
@@ -145,11 +147,15 @@ class ResPartner(models.Model):
             for vals in vals_list
         ]
         partners = super().create(vals_list)
+        for partner, vals in zip(partners, vals_list, strict=True):
+            new = {name: False for name in vals if name.startswith("dunning_")}
+            partner._check_dunning_access(new)
         contacts = partners.filtered("dunning_contact")
         self._dunning_mark_partners(contacts.commercial_partner_id)
         return partners
 
     def write(self, vals):
+        self._check_dunning_access(vals)
         marking = MARKING_FIELDS & vals.keys()
         before = self.commercial_partner_id if marking else self.browse()
         vals, joining = self._prepare_dunning_vals(vals)
@@ -159,7 +165,40 @@ class ResPartner(models.Model):
             super(ResPartner, joining).write({"dunning_since": today})
         if marking:
             self._dunning_mark_partners(before | self.commercial_partner_id)
+        if "parent_id" in vals:
+            self._move_dunning_holds()
         return res
+
+    def _check_dunning_access(self, vals):
+        """Who reminds customers is accounting's to say, not everybody's who may edit
+        contacts. A check, not `groups`: Odoo copies these fields to contacts, as the
+        user who edits them.
+
+        :raise AccessError: for users without billing rights
+        """
+        names = {"dunning_policy", "dunning_sequence_id", "dunning_since"} & vals.keys()
+        if not names or self.env.su:
+            return
+        if self.env.user.has_group("account.group_account_invoice"):
+            return
+        for partner in self.filtered(lambda p: p.commercial_partner_id == p):
+            for name in names:
+                field = self._fields[name]
+                if field.convert_to_write(partner[name], partner) != vals[name]:
+                    raise AccessError(
+                        self.env._(
+                            "Only users with billing rights can change who gets "
+                            "payment reminders."
+                        )
+                    )
+
+    def _move_dunning_holds(self):
+        """A customer that became part of a company is held with it."""
+        holds = self.env["dunning.hold"].sudo().search([("partner_id", "in", self.ids)])
+        for hold in holds:
+            customer = hold.partner_id.commercial_partner_id
+            if hold.partner_id != customer:
+                hold.partner_id = customer
 
     def _prepare_dunning_vals(self, vals):
         """Giving a customer a sequence enrolls him on that day (P01, P20).

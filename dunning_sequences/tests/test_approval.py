@@ -221,3 +221,66 @@ class TestApproval(DunningCommon):
         ).action_approve()
         self.run_on("03-10")
         self.assertFalse(sequence.activity_ids, "nothing waits any more")
+
+    # ------------------------------------------------------------------------
+    # ONE OF SEVERAL
+    # ------------------------------------------------------------------------
+
+    def test_recording_one_invoice_leaves_the_others_of_its_mail_to_approve(self):
+        self._create_modes("approval", "auto")
+        phoned = self._create_invoice_due("03-01", 10)
+        waiting = self._create_invoice_due("03-01", 5000)
+        reminder = self.run_day("03-08")
+        phoned.dunning_enrollment_ids.action_record()
+        self.assertReminders(phoned, "03-08 S1")
+        self.assertEqual(self.get_last_reminder(phoned).state, "recorded")
+        self.assertNext(waiting, "todo", reason="approval")
+        reminder.action_approve()
+        self.deliver()
+        self.assertNotIn("5,010", reminder.body)
+        self.assertReminders(waiting, "03-08 S1")
+
+    def test_an_invoice_given_other_recipients_leaves_the_mail_of_the_others(self):
+        self._create_modes("approval", "auto")
+        project = self._create_invoice_due("03-01", 10)
+        other = self._create_invoice_due("03-01", 5000)
+        reminder = self.run_day("03-08")
+        project.dunning_email_to = "project@elsewhere.example.com"
+        reminder.action_approve()
+        self.deliver()
+        self.assertEqual(reminder.line_ids.filtered("counts").move_id, other)
+        self.assertIn("azure@", reminder.email_to)
+        proposed = self.run_day("03-09")
+        self.assertEqual(proposed.line_ids.move_id, project)
+        self.assertIn("project@elsewhere", proposed.email_to)
+
+    def test_new_recipients_of_all_are_those_of_the_mail_in_their_language(self):
+        self.env["res.lang"]._activate_lang("fr_FR")
+        self._create_modes("approval")
+        self._create_invoice_due("03-01", 1250)
+        reminder = self.run_day("03-08")
+        self.assertIn("1,250.00", reminder.body)
+        self._create_contact(self.customer, "Marie", lang="fr_FR", dunning_contact=True)
+        reminder.action_approve()
+        self.assertEqual(reminder.lang, "fr_FR")
+        self.assertIn("marie@", reminder.email_to)
+        self.assertIn("250,00", reminder.body)
+
+    def test_reminding_one_instalment_leaves_the_others_alone(self):
+        self._create_modes("auto", "auto")
+        invoice = self._create_invoice_in_instalments(
+            ("03-01", 40), ("04-01", 30), ("05-01", 30)
+        )
+        self.run_on("03-05")
+        invoice.dunning_enrollment_ids[0].action_remind()
+        self.deliver()
+        self.assertReminders(invoice, "03-05 S1")
+
+    def test_reminding_an_invoice_takes_what_is_due_else_the_earliest(self):
+        self._create_modes("auto", "auto")
+        invoice = self._create_invoice_in_instalments(("03-01", 50), ("04-01", 50))
+        self.run_on("03-05")
+        invoice.action_dunning_remind()
+        self.deliver()
+        lines = invoice.dunning_reminder_line_ids
+        self.assertEqual(lines.mapped("amount"), [50])

@@ -678,7 +678,7 @@ class TestContent(ComposeCommon):
     # SENDER
     # ------------------------------------------------------------------------
 
-    def test_the_sender_is_the_sequences_responsibles_or_companys(self):
+    def test_the_sender_is_the_sequences_else_the_companys_else_the_responsible(self):
         """E03"""
         sequence = self._create_default((7,), email_from="Dunning <d@test.example.com>")
         sequence.user_id = self._create_user("anna", "account.group_account_invoice")
@@ -687,11 +687,11 @@ class TestContent(ComposeCommon):
         self.run_on("03-08")
         sequence.email_from = False
         self.run_on("03-12")
-        sequence.user_id = False
+        self.company.email = False
         self.run_on("03-17")
         self.assertEqual(
             [mail["From"].addresses[0].addr_spec for mail in self.sink.mails],
-            ["d@test.example.com", "anna@test.example.com", "company@test.example.com"],
+            ["d@test.example.com", "company@test.example.com", "anna@test.example.com"],
         )
 
     def test_without_any_sender_it_fails_with_a_reason(self):

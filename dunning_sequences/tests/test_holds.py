@@ -186,3 +186,41 @@ class TestHolds(DunningCommon):
         self.assertEqual(
             reminder.date - self.invoice.invoice_date_due, timedelta(days=14)
         )
+
+    # ------------------------------------------------------------------------
+    # WHOM A HOLD IS FOR
+    # ------------------------------------------------------------------------
+
+    def test_a_pause_of_a_contact_is_one_of_his_company(self):
+        brandon = self._create_contact(self.customer, "Brandon")
+        self.run_on("03-05")
+        self.env["dunning.hold"].create({"partner_id": brandon.id})
+        self.run_on("03-06..03-10")
+        self.assertHold("pause")
+
+    def test_resuming_one_of_a_bulk_pause_leaves_the_others_paused(self):
+        other = self._create_invoice_due("03-01")
+        self.run_on("03-05")
+        both = self.invoice | other
+        self.env["dunning.hold"].create(
+            {"move_ids": [(6, 0, both.ids)], "company_id": self.company.id}
+        )
+        self.assertEqual(both.mapped("dunning_status"), ["paused", "paused"])
+        other.action_dunning_resume()
+        self.assertHold("pause")
+        self.assertNext(other, "running", "03-08 S1")
+        self.assertEqual(other.dunning_hold_ids.outcome, "resumed")
+
+    def test_a_promise_of_a_customer_without_invoices_is_not_kept(self):
+        nobody = self._create_customer("Nobody")
+        promise = self.env["dunning.hold"].create(
+            {"kind": "promise", "partner_id": nobody.id, "until": to_date("03-10")}
+        )
+        self.run_on("03-05")
+        self.assertFalse(promise.outcome)
+
+    def test_a_hold_follows_a_customer_who_joins_a_company(self):
+        hold = self.env["dunning.hold"].create({"partner_id": self.customer.id})
+        group = self._create_customer("Group")
+        self.customer.write({"is_company": False, "parent_id": group.id})
+        self.assertEqual(hold.partner_id, group)

@@ -51,7 +51,9 @@ events = st.one_of(
     st.tuples(st.just("pause_or_resume"), which, st.none() | st.integers(0, 9)),
     st.tuples(st.just("pause_or_resume_customer"), which),
     st.tuples(st.just("move"), which, st.sampled_from(("a", "b", "none", "default"))),
-    st.tuples(st.just("move_invoice"), which, st.sampled_from(("b", "none", "default"))),
+    st.tuples(
+        st.just("move_invoice"), which, st.sampled_from(("b", "none", "default"))
+    ),
     st.tuples(st.just("edit_steps"), st.integers(-3, 6)),
     st.tuples(st.just("delete_or_add_step"), st.integers(1, 30)),
     st.tuples(st.just("stop_or_start")),

@@ -135,14 +135,18 @@ def _walk(node):
 
 @lru_cache(maxsize=512)
 def _compile(source, html):
+    error = problem(source)
+    if error:  # saved by another way than the form
+        raise error
     return (_HTML if html else _TEXT).from_string(source)
 
 
 def render(source, values, html=False):
-    """Fill in the merge fields of a text that :func:`problem` accepts.
+    """Fill in the merge fields of a text.
 
-    :param values: plain strings; Markup for the fields that are HTML
+    :param values: plain strings and numbers; Markup for the fields that are HTML
     :param html: escape the values, and return Markup
+    :raise TypedTextError: what :func:`problem` returns
     """
     text = _compile(str(source), html).render(values)
     return Markup(text) if html else text  # noqa: S704 (autoescaped just above)
