@@ -117,38 +117,39 @@ class DunningEnrollment(models.Model):
     @api.model
     def _selection_hold_reason(self):
         """Why an instalment waits, or waits no more. Hook: add your own."""
-        return [
+        words = {
             # A person or the customer wants it
-            ("dispute", self.env._("Dispute")),
-            ("pause", self.env._("Paused")),
-            ("promise", self.env._("Promise to pay")),
-            ("reply", self.env._("Reply to answer")),
+            "dispute": self.env._("Dispute"),
+            "pause": self.env._("Paused"),
+            "promise": self.env._("Promise to pay"),
+            "reply": self.env._("Reply to answer"),
             # The invoice or its payment says so
-            ("blocked", self.env._("Payment blocked")),
-            ("no_followup", self.env._("Excluded from follow-up")),
-            ("in_payment", self.env._("Payment under way")),
-            ("transaction", self.env._("Online payment under way")),
-            ("payment_method", self.env._("Paid by an excluded payment method")),
-            ("not_sent", self.env._("Invoice not sent yet")),
+            "blocked": self.env._("Payment blocked"),
+            "no_followup": self.env._("Excluded from follow-up"),
+            "in_payment": self.env._("Payment under way"),
+            "transaction": self.env._("Online payment under way"),
+            "payment_method": self.env._("Paid by an excluded payment method"),
+            "not_sent": self.env._("Invoice not sent yet"),
             # The sequence says so
-            ("sequence_off", self.env._("Sequence not running")),
-            ("older", self.env._("Older than the start")),
-            ("min_amount", self.env._("Below the minimum amount")),
-            ("contact_delay", self.env._("Reminded a short time ago")),
-            ("leaving", self.env._("Previous reminder about to leave")),
+            "sequence_off": self.env._("Sequence not running"),
+            "older": self.env._("Older than the start"),
+            "min_amount": self.env._("Below the minimum amount"),
+            "contact_delay": self.env._("Reminded a short time ago"),
+            "leaving": self.env._("Previous reminder about to leave"),
             # A person must act
-            ("approval", self.env._("Waiting for approval")),
-            ("manual", self.env._("To be done by hand")),
-            ("no_recipient", self.env._("No e-mail address")),
-            ("failed", self.env._("Reminder failed")),
+            "approval": self.env._("Waiting for approval"),
+            "manual": self.env._("To be done by hand"),
+            "no_recipient": self.env._("No e-mail address"),
+            "failed": self.env._("Reminder failed"),
             # It is over
-            ("paid", self.env._("Paid")),
-            ("reversed", self.env._("Reversed")),
-            ("cancelled", self.env._("Invoice not posted")),
-            ("gone", self.env._("Due date changed")),
-            ("no_sequence", self.env._("No sequence")),
-            ("from_date", self.env._("Before the first invoice date")),
-        ]
+            "paid": self.env._("Paid"),
+            "reversed": self.env._("Reversed"),
+            "cancelled": self.env._("Invoice not posted"),
+            "gone": self.env._("Due date changed"),
+            "no_sequence": self.env._("No sequence"),
+            "from_date": self.env._("Before the first invoice date"),
+        }
+        return list(words.items())
 
     @api.depends("state", "hold_reason", "hold_until", "next_date", "next_step_id")
     @api.depends_context("lang")

@@ -187,13 +187,14 @@ class DunningReminder(models.Model):
 
     @api.model
     def _selection_recipient_source(self):
-        return [
-            ("invoice", self.env._("The invoice")),
-            ("last", self.env._("The last mail about the invoice")),
-            ("contacts", self.env._("The customer's reminder contacts")),
-            ("address", self.env._("The invoice address")),
-            ("customer", self.env._("The customer")),
-        ]
+        words = {
+            "invoice": self.env._("The invoice"),
+            "last": self.env._("The last mail about the invoice"),
+            "contacts": self.env._("The customer's reminder contacts"),
+            "address": self.env._("The invoice address"),
+            "customer": self.env._("The customer"),
+        }
+        return list(words.items())
 
     # ------------------------------------------------------------------------
     # COMPUTE
