@@ -1,3 +1,4 @@
+import time
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -99,6 +100,7 @@ class TestDeliver(DeliverCommon):
         write_ahead = attempts._write_ahead
 
         def spy(self_, *args):
+            time.sleep(0.2)  # would the server have got the dot, it would have the mail
             taken.append(len(self.sink.mails))
             return write_ahead(self_, *args)
 

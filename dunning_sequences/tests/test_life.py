@@ -1004,3 +1004,11 @@ class TestLife(DunningCommon):
         self.run_on("03-08")
         for invoice in invoices:
             self.assertReminders(invoice, "03-08 S1")
+
+    def test_a_second_run_of_the_day_is_not_held_by_the_first(self):
+        self._create_default((7,), min_contact_days=10, grouping="invoice")
+        self._create_invoice_due("03-01")
+        self.run_day("03-08", 9)
+        second = self._create_invoice_due("03-01")
+        self.run_day("03-08", 11)
+        self.assertReminders(second, "03-08 S1")

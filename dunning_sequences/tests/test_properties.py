@@ -269,7 +269,7 @@ class World:
         )
         self.test.assertEqual(set(arrived.values()) - {1}, set(), "arrived twice")
         for invoice in self.get_invoices():
-            told = lines.filtered(lambda r: r.move_id == invoice and r.sent_on)
+            told = (lines & invoice.dunning_reminder_line_ids).filtered("sent_on")
             per_day = Counter((r.due_date, r.sent_on) for r in told)
             self.test.assertFalse([key for key, n in per_day.items() if n > 1])
 
