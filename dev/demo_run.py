@@ -321,7 +321,13 @@ class Demo:
         self.tell("pause", "", f"{customer.name}, until {self.date_of(until)}")
 
     def act_pause_invoice(self, customer, move, until):
-        move._dunning_pause(self.date_of(until), "The director is on leave")
+        move.write(
+            {
+                "dunning_paused": True,
+                "dunning_pause_until": self.date_of(until),
+                "dunning_pause_reason": "The director is on leave",
+            }
+        )
         self.tell("pause", move.name, f"{customer.name}, until {self.date_of(until)}")
 
     def act_copy(self, customer, move, email):

@@ -1,3 +1,4 @@
+import contextlib
 import os
 from collections import Counter
 from datetime import timedelta
@@ -6,6 +7,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from odoo import Command
+from odoo.exceptions import UserError
 from odoo.tests import tagged
 
 from .common import DunningCommon
@@ -59,6 +61,8 @@ events = st.one_of(
     st.tuples(st.just("stop_or_start")),
     st.tuples(st.just("lose_or_find_address"), which),
     st.tuples(st.just("bounce_or_retry"), which),
+    st.tuples(st.just("decide"), which, st.sampled_from(("approve", "skip", "cancel"))),
+    st.tuples(st.just("remind_by_hand"), which),
 )
 
 
@@ -68,8 +72,9 @@ class World:
     def __init__(self, test):
         self.test = test
         self.a = test._create_default((-2,), (5,), (12,), (20,))
+        approved = {"delay": 4, "trigger": "previous", "mode": "approval"}
         repeating = {"delay": 15, "repeat_every": 6, "repeat_max": 2}
-        self.b = test._create_sequence([(3,), (4, "previous"), repeating], prefix="B")
+        self.b = test._create_sequence([(3,), approved, repeating], prefix="B")
         self.customers = [test._create_customer(f"W{i}") for i in range(2)]
         self.invoices = {}
         self.older = test.env["account.move"]
@@ -193,6 +198,17 @@ class World:
         )
         self.test.env.invalidate_all()
 
+    def decide(self, i, how):
+        """About a reminder that waits for approval, if there is one."""
+        reminder = self.test.get_last_reminder(self.invoices[i])
+        if reminder.state == "to_approve":
+            getattr(reminder, f"action_{how}")()
+
+    def remind_by_hand(self, i):
+        with contextlib.suppress(UserError):  # nothing to send now, and it says why
+            with self.test.env.cr.savepoint():
+                self.invoices[i].action_dunning_remind()
+
     # --- the sequence ---
 
     def edit_steps(self, number):
@@ -305,7 +321,7 @@ class TestProperties(DunningCommon):
     """Whatever happens, in whatever order."""
 
     @settings(
-        max_examples=EXAMPLES or 10,
+        max_examples=EXAMPLES or 8,
         phases=(Phase.generate, Phase.shrink) if EXAMPLES else (Phase.generate,),
         report_multiple_bugs=False,
         derandomize=True,

@@ -5,7 +5,7 @@ from odoo.tests import tagged
 
 from .common import DunningCommon
 
-FEW, MANY = 2, 22
+FEW, MANY = 2, 12
 
 
 @tagged("post_install", "-at_install")

@@ -23,7 +23,7 @@ from ..tools.typed_text import (
 #: A value for each field, each with something that HTML must not take literally.
 VALUES = {name: f"<{name}> & co" for name in FIELDS}
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=300, database=None)
+repeatable = settings(derandomize=True, deadline=None, max_examples=150, database=None)
 
 #: Pieces that a template is made of, to be put together at random.
 PIECES = (
