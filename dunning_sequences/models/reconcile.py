@@ -5,6 +5,7 @@ decisions are taken in Python on plain rows, dates once per distinct tuple; only
 differences are written. Idempotent, and the only writer of enrollments.
 """
 
+import json
 from collections import defaultdict
 from datetime import date, timedelta
 from functools import partial
@@ -107,21 +108,7 @@ class DunningEnrollment(models.Model):
                  WHERE kind = 'posted' AND res_id = ANY(%(ids)s) GROUP BY res_id
                 UNION ALL
                 SELECT key::int, value::date FROM jsonb_each_text(%(posted)s::jsonb)
-            ), instalment AS (
-                SELECT line.move_id,
-                       COALESCE(line.date_maturity, move.invoice_date_due,
-                                move.invoice_date) AS due_date,
-                       MIN(line.id) AS move_line_id,
-                       SUM(line.amount_residual) AS residual,
-                       SUM(line.amount_residual_currency) AS residual_currency,
-                       BOOL_OR(line.no_followup) AS no_followup
-                  FROM account_move_line line
-                  JOIN account_move move ON move.id = line.move_id
-                 WHERE move.id = ANY(%(ids)s) AND move.state = 'posted'
-                   AND move.move_type IN ('out_invoice', 'out_receipt')
-                   AND line.display_type = 'payment_term'
-              GROUP BY 1, 2
-            )
+            ), instalment AS (%(instalments)s)
             SELECT COALESCE(instalment.move_id, enrolled.move_id) AS move_id,
                    COALESCE(instalment.due_date, enrolled.due_date) AS due_date,
                    instalment.move_line_id, instalment.residual,
@@ -168,8 +155,9 @@ class DunningEnrollment(models.Model):
           ORDER BY move.id, due_date
             """,
             companies=self._get_companies_sql(today),
+            instalments=self._get_posted_sql(move_ids),
             ids=list(move_ids),
-            posted=self._get_json(posted),
+            posted=json.dumps({key: str(day) for key, day in posted.items()}),
             enrolled=SQL(", ").join(
                 SQL(
                     "%s AS %s",
@@ -184,10 +172,26 @@ class DunningEnrollment(models.Model):
             hold=self._get_hold_sql(),
         )
 
-    @api.model
-    def _get_json(self, posted):
-        pairs = ", ".join(f'"{key}": "{day}"' for key, day in posted.items())
-        return "{" + pairs + "}"
+    def _get_posted_sql(self, move_ids):
+        """The instalments of posted invoices: several lines of a date are one."""
+        return SQL(
+            """
+            SELECT line.move_id,
+                   COALESCE(line.date_maturity, move.invoice_date_due,
+                            move.invoice_date) AS due_date,
+                   MIN(line.id) AS move_line_id,
+                   SUM(line.amount_residual) AS residual,
+                   SUM(line.amount_residual_currency) AS residual_currency,
+                   BOOL_OR(line.no_followup) AS no_followup
+              FROM account_move_line line
+              JOIN account_move move ON move.id = line.move_id
+             WHERE move.id = ANY(%s) AND move.state = 'posted'
+               AND move.move_type IN ('out_invoice', 'out_receipt')
+               AND line.display_type = 'payment_term'
+          GROUP BY 1, 2
+            """,
+            list(move_ids),
+        )
 
     def _get_companies_sql(self, today):
         """Each company's day and default; a branch follows its parent's."""
@@ -657,15 +661,7 @@ class DunningEnrollment(models.Model):
         rows = self.env.execute_query(
             SQL(
                 """
-                WITH instalment AS (
-                    SELECT DISTINCT line.move_id,
-                           COALESCE(line.date_maturity, move.invoice_date_due,
-                                    move.invoice_date) AS due_date
-                      FROM account_move_line line
-                      JOIN account_move move ON move.id = line.move_id
-                     WHERE move.id = ANY(%(ids)s) AND move.state = 'posted'
-                       AND line.display_type = 'payment_term'
-                ), enrolled AS (
+                WITH instalment AS (%(instalments)s), enrolled AS (
                     SELECT id, move_id, due_date FROM dunning_enrollment
                      WHERE move_id = ANY(%(ids)s)
                        AND hold_reason IS DISTINCT FROM 'gone'
@@ -681,6 +677,7 @@ class DunningEnrollment(models.Model):
                   JOIN moved USING (move_id)
               ORDER BY move_id, due_date
                 """,
+                instalments=self._get_posted_sql(move_ids),
                 ids=list(move_ids),
             )
         )

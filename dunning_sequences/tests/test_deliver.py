@@ -583,6 +583,19 @@ class TestHours(DunningCommon):
             ["nz@test.example.com", "company@test.example.com"],
         )
 
+    def test_a_pause_begins_on_the_day_of_the_invoices_company(self):
+        """Whatever day it is where the user's company is."""
+        data = self.setup_other_company(name="Auckland", email="nz@test.example.com")
+        data["company"].dunning_tz = "Pacific/Auckland"
+        self.company.dunning_tz = "America/Los_Angeles"
+        self._create_default((7,))
+        invoice = self._create_invoice_due("03-01")
+        self.travel("03-08", 20)  # the 9th there, the 8th here
+        invoice.with_company(data["company"]).dunning_paused = True
+        self.run_crons("03-08", 21)
+        self.assertFalse(self.sink.mails)
+        self.assertNext(invoice, "held", "03-08 S1", reason="pause")
+
     def test_following_changes_goes_on_at_night(self):
         self._create_default((7,))
         invoice = self._create_invoice_due("03-01")

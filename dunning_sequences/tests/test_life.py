@@ -230,6 +230,31 @@ class TestLife(DunningCommon):
         self.run_on("03-14", "03-15")
         self.assertReminders(invoice, "03-08 S1", "03-15 S2")
 
+    def test_due_date_of_one_journal_item_changed_directly(self):
+        """The first instalment is paid; the second one gets another week."""
+        self._create_default((7,), (14,))
+        invoice = self._create_invoice_in_instalments(("02-01", 40), ("03-01", 60))
+        self.pay(invoice, 40)
+        self.run_on("03-08")
+        self.assertReminders(invoice, "03-08 S1")
+        lines = invoice.line_ids.filtered(lambda r: r.display_type == "payment_term")
+        second = lines.filtered(lambda r: r.date_maturity == to_date("03-01"))
+        second.date_maturity = to_date("03-09")
+        self.run_on("03-15..03-16", "03-22..03-23")
+        self.assertReminders(invoice, "03-08 S1", "03-23 S2")
+
+    def test_instalments_put_together_in_one_say_nothing_again(self):
+        self._create_default((7,), (14,), (30,))
+        invoice = self._create_invoice_in_instalments(("02-01", 40), ("03-01", 60))
+        self.run_on("02-08", "02-15")
+        invoice.button_draft()
+        invoice.write(
+            {"invoice_payment_term_id": False, "invoice_date_due": to_date("02-10")}
+        )
+        invoice.action_post()
+        self.run_on("02-17", "02-24", "03-12")
+        self.assertReminders(invoice, "02-08 S1", "02-15 S2", "03-12 S3")
+
     def test_all_instalments_postponed_by_a_month_say_nothing_again(self):
         """The first one's new date is the old date of the second one."""
         self._create_default((7,), (14,))
