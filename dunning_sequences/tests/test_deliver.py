@@ -591,7 +591,8 @@ class TestHours(DunningCommon):
         self._create_default((7,))
         invoice = self._create_invoice_due("03-01")
         self.travel("03-08", 20)  # the 9th there, the 8th here
-        invoice.with_company(data["company"]).dunning_paused = True
+        chosen = (data["company"] + self.company).ids  # in the company switcher
+        invoice.with_context(allowed_company_ids=chosen).dunning_paused = True
         self.run_crons("03-08", 21)
         self.assertFalse(self.sink.mails)
         self.assertNext(invoice, "held", "03-08 S1", reason="pause")
