@@ -303,14 +303,7 @@ class AccountMove(models.Model):
 
     def _get_dunning_holds(self, kind):
         """The open holds of a kind of the invoices themselves, not of customers."""
-        today = self.env.company._dunning_today()
-        return self.dunning_hold_ids.filtered(
-            lambda hold: (
-                hold.kind == kind
-                and not hold.closed_on
-                and (not hold.last_day or hold.last_day >= today)
-            )
-        )
+        return self.dunning_hold_ids._filter_open(kind)
 
     def _set_dunning_hold(self, kind, vals):
         """Have one open hold of a kind on this invoice; ``vals`` None closes it."""

@@ -120,7 +120,11 @@ class DunningHold(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        holds = super().create([self._complete_vals(vals) for vals in vals_list])
+        vals_list = [self._complete_vals(vals) for vals in vals_list]
+        for vals in vals_list:
+            company = self.env["res.company"].browse(vals.get("company_id"))
+            vals.setdefault("since", (company or self.env.company)._dunning_today())
+        holds = super().create(vals_list)
         holds._get_moves()._dunning_refresh()
         return holds
 
@@ -140,9 +144,22 @@ class DunningHold(models.Model):
     def _complete_vals(self, vals):
         """A customer is the whole company, not the contact that was picked."""
         if not vals.get("partner_id"):
-            return vals
+            return dict(vals)
         partner = self.env["res.partner"].browse(vals["partner_id"])
         return {**vals, "partner_id": partner.commercial_partner_id.id}
+
+    def _filter_open(self, kind):
+        """Those of a kind that hold today, on the day of their company."""
+        return self.filtered(
+            lambda hold: (
+                hold.kind == kind
+                and not hold.closed_on
+                and (
+                    not hold.last_day
+                    or hold.last_day >= hold.company_id._dunning_today()
+                )
+            )
+        )
 
     def _split_for(self, moves):
         """Return holds of these invoices alone; the other invoices keep theirs."""

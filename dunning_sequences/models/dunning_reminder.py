@@ -370,6 +370,7 @@ class DunningReminder(models.Model):
         """Write failed and bounced reminders anew, and let them leave (P: G14)."""
         self._check_action_access()
         failed = self.filtered(lambda r: r.state in ("failed", "bounced"))
+        failed -= self.search([("retry_of_id", "in", self.ids)]).retry_of_id
         if failed != self:
             raise UserError(
                 self.env._("Only reminders that failed or bounced can be retried.")

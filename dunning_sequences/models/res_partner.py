@@ -96,16 +96,8 @@ class ResPartner(models.Model):
 
     def _get_dunning_pauses(self):
         """The open pauses of these customers, in the company of the context."""
-        company = self.env.company
-        today = company._dunning_today()
-        return self.dunning_hold_ids.filtered(
-            lambda hold: (
-                hold.kind == "pause"
-                and hold.company_id == company
-                and not hold.closed_on
-                and (not hold.until or hold.until >= today)
-            )
-        )
+        pauses = self.dunning_hold_ids._filter_open("pause")
+        return pauses.filtered(lambda hold: hold.company_id == self.env.company)
 
     @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
     @api.depends_context("company")
