@@ -21,7 +21,10 @@ class MailThread(models.AbstractModel):
     def _message_route_process(self, message, message_dict, routes):
         """Only the mail itself tells whether a person wrote it: pass that on."""
         automatic = self._is_dunning_automatic(message)
-        thread = self.with_context(dunning_automatic_mail=automatic)
+        thread = self.with_context(
+            dunning_automatic_mail=automatic,
+            dunning_answered_message_id=message_dict.get("parent_id"),
+        )
         return super(MailThread, thread)._message_route_process(
             message, message_dict, routes
         )
@@ -97,19 +100,13 @@ class DunningReminder(models.Model):
 class AccountMove(models.Model):
     _inherit = "account.move"
 
-    def message_update(self, msg_dict, update_vals=None):
-        """A mail from outside reached the invoice."""
-        res = super().message_update(msg_dict, update_vals)
-        if not self.env.context.get("dunning_automatic_mail"):
-            self.sudo()._dunning_register_reply(msg_dict)
-        return res
-
-    def _dunning_register_reply(self, msg_dict):
+    def _dunning_register_reply(self, message):
         """Hold what the customer answers to, and tell the responsible."""
-        author = self.env["res.partner"].browse(msg_dict.get("author_id") or [])
-        if any(not user.share for user in author.user_ids):
+        if any(not user.share for user in message.author_id.user_ids):
             return
-        reminder = self._get_dunning_answered(msg_dict.get("parent_id"))
+        reminder = self._get_dunning_answered(
+            self.env.context.get("dunning_answered_message_id")
+        )
         if not reminder:
             return
         company = reminder.company_id
@@ -121,7 +118,7 @@ class AccountMove(models.Model):
                 "company_id": company.id,
                 "since": today,
                 "until": fields.Date.add(today, days=REPLY_DAYS),
-                "reason": msg_dict.get("subject"),
+                "reason": message.subject,
                 "user_id": False,
             }
         )
@@ -143,9 +140,16 @@ class AccountMove(models.Model):
         return answered or reminders.sorted("id")[-1:]
 
     def _message_post_after_hook(self, new_message, message_values):
-        """Who writes to the customer has answered: the reminders go on."""
+        """A mail from outside holds; who writes to the customer has answered it.
+
+        Here and not in `message_update`, which anybody can call: whoever posts was
+        asked for his rights.
+        """
         res = super()._message_post_after_hook(new_message, message_values)
-        if (
+        automatic = self.env.context.get("dunning_automatic_mail")
+        if new_message.message_type == "email" and not automatic:
+            self.sudo()._dunning_register_reply(new_message.sudo())
+        elif (
             new_message.message_type == "comment"
             and not new_message.is_internal
             and not new_message.subtype_id.internal
