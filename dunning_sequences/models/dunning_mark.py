@@ -84,7 +84,11 @@ class DunningMark(models.Model):
 
     @api.model
     def _get_move_ids(self, ids):
-        """Expand marks to invoices: the open ones, and those enrolled."""
+        """Expand marks to invoices: the open ones, and those enrolled.
+
+        A minimum amount, and days between reminders, are the customer's: what
+        happens to one invoice decides about his others.
+        """
         rows = self.env.execute_query(
             SQL(
                 """
@@ -111,6 +115,17 @@ class DunningMark(models.Model):
                  WHERE sequence_id = ANY(%(sequences)s)
                     OR (state != 'stopped' AND (partner_id = ANY(%(partners)s)
                                               OR company_id = ANY(%(companies)s)))
+                UNION
+                SELECT others.move_id
+                  FROM (SELECT company_id, commercial_partner_id AS partner_id
+                          FROM account_move WHERE id = ANY(%(moves)s)
+                        UNION
+                        SELECT company_id, partner_id FROM dunning_enrollment
+                         WHERE move_id = ANY(%(moves)s)) AS customer
+                  JOIN dunning_enrollment others USING (company_id, partner_id)
+                  JOIN dunning_sequence sequence ON sequence.id = others.sequence_id
+                 WHERE others.state NOT IN ('stopped', 'done')
+                   AND (sequence.min_amount > 0 OR sequence.min_contact_days > 0)
                 """,
                 moves=list(ids["move"] | ids["posted"]),
                 partners=list(ids["partner"]),

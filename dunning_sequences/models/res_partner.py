@@ -142,8 +142,8 @@ class ResPartner(models.Model):
         for partner, vals in zip(partners, vals_list, strict=True):
             new = {name: False for name in vals if name.startswith("dunning_")}
             partner._check_dunning_access(new)
-        contacts = partners.filtered("dunning_contact")
-        self._dunning_mark_partners(contacts.commercial_partner_id)
+        contacts = partners.filtered(lambda p: p.parent_id and p.email)
+        self._dunning_mark_partners(contacts.commercial_partner_id - contacts)
         return partners
 
     def write(self, vals):
@@ -159,6 +159,12 @@ class ResPartner(models.Model):
             self._dunning_mark_partners(before | self.commercial_partner_id)
         if "parent_id" in vals:
             self._move_dunning_holds()
+        return res
+
+    def unlink(self):
+        customers = self.commercial_partner_id - self
+        res = super().unlink()
+        self._dunning_mark_partners(customers)
         return res
 
     def _check_dunning_access(self, vals):

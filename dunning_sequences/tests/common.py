@@ -29,7 +29,7 @@ def to_text(day):
 
 
 # How long a test takes is measured by the real clock.
-freezegun.configure(extend_ignore_list=["_pytest."])
+freezegun.configure(extend_ignore_list=["_pytest.", "hypothesis."])
 
 
 @tagged("post_install", "-at_install")
