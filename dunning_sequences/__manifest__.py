@@ -13,6 +13,7 @@
         "security/dunning_sequences_security.xml",
         "security/ir.model.access.csv",
         "data/mail_message_subtype_data.xml",
+        "report/dunning_letter.xml",
         "data/reminder_templates.xml",
         "data/mail_template_data.xml",
         "data/dunning_sequence_data.xml",

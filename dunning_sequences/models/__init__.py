@@ -14,6 +14,11 @@ from . import notify
 from . import dunning_attempt
 from . import deliver
 from . import approve
+from . import information
+from . import letter
+from . import activity
+from . import missing_pdf
+from . import test_message
 from . import outcome
 from . import ir_qweb
 from . import account_move

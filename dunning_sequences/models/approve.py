@@ -4,6 +4,9 @@ from odoo import api, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL
 
+from .compose import READY_STATES
+from .dunning_reminder import STATES_PENDING
+
 
 class DunningReminder(models.Model):
     _inherit = "dunning.reminder"
@@ -22,9 +25,13 @@ class DunningReminder(models.Model):
             if not reminder._recheck_content(company._dunning_today()):
                 continue
             reminder.write(
-                {"state": "queued", "origin": "approved", "approved_by": self.env.uid}
+                {
+                    "state": READY_STATES[reminder.channel],
+                    "origin": "approved",
+                    "approved_by": self.env.uid,
+                }
             )
-            reminder._create_messages()
+            reminder._release()
             if before != (reminder.subject, reminder.body):
                 changed += reminder
         self._after_decision()
@@ -35,6 +42,7 @@ class DunningReminder(models.Model):
         self._lock_for_decision()
         for company, reminders in self.grouped("company_id").items():
             reminders.write({"state": "skipped", "sent_on": company._dunning_today()})
+        self._drop_activities()
         self._after_decision()
 
     def _lock_for_decision(self):
@@ -47,10 +55,11 @@ class DunningReminder(models.Model):
             SQL(
                 """
                 SELECT id FROM dunning_reminder
-                 WHERE id = ANY(%s) AND state = 'to_approve'
+                 WHERE id = ANY(%s) AND state = ANY(%s)
                    FOR NO KEY UPDATE SKIP LOCKED
                 """,
                 self.ids,
+                list(STATES_PENDING),
             )
         )
         if len(rows) == len(self):
@@ -73,9 +82,9 @@ class DunningReminder(models.Model):
 
     @api.model
     def _cancel_over(self, move_ids):
-        """Take instalments that are over out of what waits for approval."""
+        """Take instalments that are over out of what waits for a person."""
         reminders = self.search(
-            [("state", "=", "to_approve"), ("line_ids.move_id", "in", move_ids)]
+            [("state", "in", STATES_PENDING), ("line_ids.move_id", "in", move_ids)]
         )
         for company, group in reminders.grouped("company_id").items():
             lines = group.line_ids.filtered(lambda line: not line.dropped)

@@ -14,9 +14,13 @@ from odoo.exceptions import UserError
 from odoo.tools import SQL, is_html_empty, split_every
 from odoo.tools.mail import generate_tracking_message_id
 
+from .dunning_reminder import STATES_PENDING
 from .guard import REACHED
 
 _logger = logging.getLogger(__name__)
+
+#: What a reminder of each channel is once nobody has to approve it (any more).
+READY_STATES = {"email": "queued", "letter": "to_print", "activity": "to_do"}
 
 #: Customers per transaction.
 CHUNK = 50
@@ -85,13 +89,18 @@ class DunningEnrollment(models.Model):
     def _compose_by_hand(self, company, enrollments, today):
         """Write the coming reminders of these instalments now, for a person."""
         groups = enrollments._get_groups(today, by_hand=True)
-        if any(not whom["to"] for whom, _lang, _members in groups.values()):
+        if any(
+            members.next_step_id.channel == "email" and not whom["to"]
+            for whom, _lang, members in groups.values()
+        ):
             raise UserError(
                 self.env._(
                     "There is no e-mail address to send the reminder to. Give the "
                     "customer one, or the invoice its own recipients."
                 )
             )
+        attaching = enrollments.filtered("sequence_id.attach_invoice")
+        attaching.move_id._dunning_make_pdfs()
         reminders = self.env["dunning.reminder"].sudo().with_company(company)
         reminders = reminders._compose(groups, today, origin="manual")
         self._reconcile(enrollments.move_id, today)
@@ -141,9 +150,11 @@ class DunningEnrollment(models.Model):
         for one that has not left yet.
         """
         recipients = self.move_id._get_dunning_recipients()
+        postal = self.move_id._get_dunning_postal_recipients()
         groups = {}
         for enrollment in self:
-            whom = recipients[enrollment.move_id.id]
+            by_mail = enrollment.next_step_id.channel == "email"
+            whom = (recipients if by_mail else postal)[enrollment.move_id.id]
             lang = enrollment.move_id._get_dunning_lang(whom)
             key = enrollment._get_grouping_hash(whom, lang, today)
             _whom, _lang, members = groups.get(key, (whom, lang, self.browse()))
@@ -157,7 +168,7 @@ class DunningEnrollment(models.Model):
                 ("state", "=", "queued"),
                 "&",
                 ("date", "=", today),
-                ("state", "in", ("to_approve", *REACHED)),
+                ("state", "in", (*STATES_PENDING, *REACHED)),
             ],
             ["grouping_key"],
         )
@@ -177,6 +188,7 @@ class DunningEnrollment(models.Model):
             tuple(recipients["bcc"]),
             lang,
             self._is_before_due(today),
+            self.next_step_id.channel,
         )
         if self.sequence_id.grouping == "invoice":
             key += (self.move_id.id,)
@@ -234,7 +246,7 @@ class DunningReminder(models.Model):
             ]
         )
         reminders._write_content()
-        reminders.filtered(lambda r: r.state == "queued")._create_messages()
+        reminders._release()
         self.env.flush_all()
         return reminders
 
@@ -256,6 +268,7 @@ class DunningReminder(models.Model):
         """Hook: override to write more on a reminder."""
         modes = set(enrollments.next_step_id.mapped("mode"))
         waits = origin == "auto" and "approval" in modes
+        ready = READY_STATES[enrollments[:1].next_step_id.channel]
         carrier = enrollments.sorted(
             lambda e: self._get_carrier_key(e.next_step_id, e.due_date)
         )[:1]
@@ -271,7 +284,7 @@ class DunningReminder(models.Model):
             "move_id": carrier.move_id.id,
             "origin": origin,
             "channel": step.channel,
-            "state": "to_approve" if waits else "queued",
+            "state": "to_approve" if waits else ready,
             "date": today,
             "before_due": carrier._is_before_due(today),
             "lang": lang,
@@ -284,6 +297,11 @@ class DunningReminder(models.Model):
                 for enrollment in enrollments
             ],
         }
+
+    def _release(self):
+        """Let go what is written and waits for no approval, each by its channel."""
+        self.filtered(lambda r: r.state == "queued")._create_messages()
+        self.filtered(lambda r: r.state == "to_do")._schedule_activities()
 
     @api.model
     def _get_carrier_key(self, step, due_date):
@@ -335,7 +353,7 @@ class DunningReminder(models.Model):
         lines = self.env["dunning.reminder.line"].search(
             [
                 ("move_id", "in", enrollments.move_id.ids),
-                ("reminder_id.state", "=", "to_approve"),
+                ("reminder_id.state", "in", STATES_PENDING),
                 ("dropped", "=", False),
             ]
         )
@@ -383,9 +401,11 @@ class DunningReminder(models.Model):
 
     def _write_content(self):
         """Fill in subject and body; whose text cannot be rendered fails, alone."""
-        for (step, lang), reminders in self.grouped(
-            lambda reminder: (reminder.step_id, reminder.lang)
-        ).items():
+        for (step, lang), reminders in (
+            self._filter_written()
+            .grouped(lambda reminder: (reminder.step_id, reminder.lang))
+            .items()
+        ):
             step = step.with_context(lang=lang)
             render = reminders.with_context(lang=lang)._get_renderer(step)
             for reminder in reminders:
@@ -411,14 +431,22 @@ class DunningReminder(models.Model):
                         }
                     )
 
+    def _filter_written(self):
+        """Activities are for ourselves: they have no text for the customer."""
+        return self.filtered(lambda reminder: reminder.channel != "activity")
+
     def _get_fingerprint(self):
         """What the text was written from: when it changes, so must the text."""
+        facts = repr(self._get_fingerprint_facts())
+        return hashlib.sha256(facts.encode()).hexdigest()[:32]
+
+    def _get_fingerprint_facts(self):
         self.ensure_one()
         facts = [self.date, self.step_id.id, self.lang]
         facts += [self.email_to, self.email_cc, self.email_bcc]
         for line in self._get_current_lines():
             facts += [line.id, line.due_date, line.currency_id.round(line.amount)]
-        return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+        return facts
 
     def _get_renderer(self, step):
         """Return a function from a reminder to its subject and body."""
@@ -445,7 +473,7 @@ class DunningReminder(models.Model):
                     step=self.step_name,
                 )
             )
-        if not self.email_from:
+        if not self.email_from and self.channel == "email":
             raise UserError(
                 self.env._(
                     "There is no sender: give the company “%(company)s” an e-mail "
@@ -517,10 +545,13 @@ class DunningReminder(models.Model):
         attachments = self.env["ir.attachment"]
         if self.step_id.content == "template":
             attachments += self.step_id.template_id.attachment_ids
-        if self.sequence_id.attach_invoice:
-            moves = self._get_current_lines().move_id
-            attachments += moves.mapped("invoice_pdf_report_id")
-        return attachments
+        return attachments + self._get_moves_to_attach().invoice_pdf_report_id
+
+    def _get_moves_to_attach(self):
+        """Hook: override to attach others."""
+        moves = self._get_current_lines().move_id
+        by_mail = self.channel == "email" and self.sequence_id.attach_invoice
+        return moves if by_mail else moves.browse()
 
     def _prepare_notification_vals(self):
         """One row a recipient: the envelope in the chatter, and its colour."""

@@ -32,12 +32,18 @@ from odoo.tools.mail import email_normalize_all
 
 from odoo.addons.base.models.ir_mail_server import MailDeliveryException
 
+from ..tools.plan import LONGEST_BREAK, next_working_day
 from ..tools.smtp_journal import AlreadyJournalled, collect_refusals, journal_data
+from .compose import READY_STATES
+from .dunning_reminder import STATES_PENDING
 
 _logger = logging.getLogger(__name__)
 
 #: Minutes to wait after a first, second, third… try in vain.
 BACK_OFF = (1, 5, 15, 60, 240)
+
+#: Days in which a working day is looked for.
+LOOK_AHEAD = timedelta(days=LONGEST_BREAK)
 
 #: No hand-over lasts as long: older rows without an answer stay without one.
 DOUBT_AFTER = timedelta(minutes=15)
@@ -187,10 +193,29 @@ class DunningReminder(models.Model):
         """
         self.ensure_one()
         self.env.flush_all()
+        if self._is_day_off(now):
+            self._wait_for_working_day(now)
+            return False
         if not self._are_moves_settled(self._get_current_lines().move_id):
             self._postpone(now, self.env._("An invoice is being changed."))
             return False
         return self._recheck_content(self.company_id._dunning_today(now))
+
+    def _is_day_off(self, now):
+        """Written on a working day and not taken on it: not at the week-end either.
+
+        Who sends by hand knows which day it is.
+        """
+        today = self.company_id._dunning_today(now)
+        off = self.sequence_id._get_days_off(today, today + LOOK_AHEAD)
+        return self.origin != "manual" and today in off
+
+    def _wait_for_working_day(self, now):
+        today = self.company_id._dunning_today(now)
+        off = self.sequence_id._get_days_off(today, today + LOOK_AHEAD)
+        days = (next_working_day(today, off) - today).days
+        self.next_try = now + timedelta(days=days)
+        self._trigger_later(self.next_try)
 
     def _recheck_content(self, today):
         """Take out what must not be said, and say the rest as it is today."""
@@ -201,14 +226,15 @@ class DunningReminder(models.Model):
             Enrollment = self.env["dunning.enrollment"]
             self._cancel(Enrollment._get_reason_labels(objections.values()))
             return False
-        refused += self._refresh_recipients(lines - refused)
+        if self.channel == "email":
+            refused += self._refresh_recipients(lines - refused)
         refused.dropped = True
         for line in lines - refused:
             line.amount = amounts[line.id]
         self.date = today
         if self.fingerprint != self._get_fingerprint() or refused:
             self._compose_anew()
-        return self.state in ("queued", "to_approve")
+        return self.state in ("queued", *STATES_PENDING)
 
     def _are_moves_settled(self, moves):
         """Does nobody change these invoices now, and has nobody since we look?
@@ -266,7 +292,9 @@ class DunningReminder(models.Model):
         if row["hold_kind"]:
             return row["hold_kind"]
         reason = Enrollment._get_hold_reason(row, self.sequence_id)
-        ignored = {"leaving", *(("not_sent",) if self.origin == "manual" else ())}
+        ignored = {"leaving", "delayed"}
+        if self.origin == "manual":
+            ignored.add("not_sent")
         return None if reason in ignored else reason
 
     def _refresh_recipients(self, lines):
@@ -313,7 +341,7 @@ class DunningReminder(models.Model):
         )
         self.invalidate_recordset()
         self._write_content()
-        if self.state not in ("queued", "to_approve"):
+        if self.state not in ("queued", *STATES_PENDING):
             self._drop_message()
         if not self.mail_message_id:
             return
@@ -532,6 +560,7 @@ class DunningReminder(models.Model):
                 }
             )
             self._trigger_later(reminder.next_try)
+        self._mark_moves()  # their status says that it did not leave
 
     @api.model
     def _trigger_later(self, moment):
@@ -563,6 +592,7 @@ class DunningReminder(models.Model):
         """It has not left and will not: paid or held since."""
         self.write({"state": "cancelled", "failure_reason": reason})
         self._drop_message()
+        self._drop_activities()
         self._mark_moves()
 
     def _drop_message(self):
@@ -588,10 +618,14 @@ class DunningReminder(models.Model):
         reminders = self.browse()
         for reminder in self:
             reminders += reminder.copy(reminder._prepare_retry_vals())
+        moves = self.env["account.move"].union(
+            *(reminder._get_moves_to_attach() for reminder in reminders)
+        )
+        moves._dunning_make_pdfs()
         for company, group in reminders.grouped("company_id").items():
             group = group.with_company(company)
             group._write_content()
-            group.filtered(lambda r: r.state == "queued")._create_messages()
+            group._release()
         self.env["dunning.enrollment"]._reconcile(reminders.line_ids.move_id)
         reminders._trigger_delivery()
         return reminders
@@ -599,12 +633,16 @@ class DunningReminder(models.Model):
     def _prepare_retry_vals(self):
         self.ensure_one()
         today = self.company_id._dunning_today()
-        recipients = self.move_id._get_dunning_recipients()[self.move_id.id]
+        if self.channel == "email":
+            recipients = self.move_id._get_dunning_recipients()
+        else:
+            recipients = self.move_id._get_dunning_postal_recipients()
+        recipients = recipients[self.move_id.id]
         lines = self._get_current_lines()
         return {
             **self._prepare_recipient_vals(recipients),
             "retry_of_id": self.id,
-            "state": "queued",
+            "state": READY_STATES[self.channel],
             "date": today,
             "failure_reason": False,
             "refused": False,

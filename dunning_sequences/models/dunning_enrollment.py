@@ -11,6 +11,9 @@ _logger = logging.getLogger(__name__)
 #: Invoices per query and transaction: bounds memory and time, however many there are.
 CHUNK = 5000
 
+#: Days by which a reminder is postponed when nobody says a day.
+POSTPONE = 7
+
 STATE_RUNNING = "running"
 STATE_HELD = "held"
 STATE_TODO = "todo"
@@ -136,10 +139,14 @@ class DunningEnrollment(models.Model):
             "min_amount": self.env._("Below the minimum amount"),
             "contact_delay": self.env._("Reminded a short time ago"),
             "leaving": self.env._("Previous reminder about to leave"),
+            "delayed": self.env._("The mail server does not take the reminder"),
             # A person must act
             "approval": self.env._("Waiting for approval"),
+            "letter": self.env._("Letter to print"),
+            "activity": self.env._("Activity to do"),
             "manual": self.env._("To be done by hand"),
             "no_recipient": self.env._("No e-mail address"),
+            "no_address": self.env._("No postal address"),
             "failed": self.env._("Reminder failed"),
             # It is over
             "paid": self.env._("Paid"),
@@ -207,6 +214,34 @@ class DunningEnrollment(models.Model):
     # ------------------------------------------------------------------------
     # ACTIONS
     # ------------------------------------------------------------------------
+
+    def action_postpone(self, day=None):
+        """Let the coming reminders of these instalments wait until a day.
+
+        As a pause of their invoices, which ends by itself: see `dunning.hold`.
+
+        :param day: the first day on which they may leave; default: in a week
+        :raise UserError: when the day has passed
+        """
+        self.env["dunning.hold"].check_access("create")
+        self.check_access("read")
+        for company, enrollments in self.grouped("company_id").items():
+            today = company._dunning_today()
+            until = fields.Date.to_date(day) or fields.Date.add(today, days=POSTPONE)
+            if until <= today:
+                raise UserError(
+                    self.env._("Choose a day after today to postpone reminders to.")
+                )
+            self.env["dunning.hold"].create(
+                {
+                    "kind": "pause",
+                    "move_ids": [(6, 0, enrollments.move_id.ids)],
+                    "company_id": company.id,
+                    "until": fields.Date.subtract(until, days=1),
+                    "reason": self.env._("Postponed"),
+                }
+            )
+        return True
 
     def action_start_anyway(self):
         """Let instalments that are older than the start begin today.
@@ -326,6 +361,7 @@ class DunningEnrollment(models.Model):
         for left, (company, day, partner_ids) in zip(
             reversed(range(len(work))), work, strict=True
         ):
+            self._in_own_transaction(self._ensure_pdfs, company, partner_ids, day)
             composed = self._in_own_transaction(
                 self._compose_partners, company, partner_ids, day
             )

@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
+from odoo.tools import format_date, formatLang
 
 #: Days that a promised payment may take to arrive.
 PROMISE_GRACE_DAYS = 3
@@ -207,7 +208,28 @@ class DunningHold(models.Model):
         broken = (promises - kept).filtered(lambda promise: promise.last_day < today)
         kept.write({"closed_on": today, "outcome": "kept"})
         broken.write({"closed_on": today, "outcome": "broken"})
+        for promise in broken:
+            promise._tell_broken()
         return broken
+
+    def _tell_broken(self):
+        """The responsible decides what comes of it; the reminders go on meanwhile."""
+        self.ensure_one()
+        followed = self._get_moves().dunning_enrollment_ids.filtered("next_step_id")
+        customer = followed.partner_id[:1].with_company(self.company_id)
+        user = customer.dunning_user_id or followed.sequence_id.user_id[:1]
+        if not user:
+            return
+        env = self.with_context(lang=user.lang).env
+        followed.move_id[:1].activity_schedule(
+            "mail.mail_activity_data_todo",
+            user_id=user.id,
+            summary=env._(
+                "Promise to pay broken: %(amount)s on %(date)s",
+                amount=formatLang(env, self.amount, currency_obj=self.currency_id),
+                date=format_date(env, self.until),
+            ),
+        )
 
     def _is_kept(self):
         self.ensure_one()

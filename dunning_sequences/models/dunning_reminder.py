@@ -1,3 +1,5 @@
+from collections import defaultdict
+
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
@@ -7,6 +9,9 @@ from ..tools import typed_text
 
 #: A reminder in one of these states reached nobody: its lines do not count.
 STATES_VOID = ("failed", "bounced", "cancelled")
+
+#: …and in one of these it waits for a person.
+STATES_PENDING = ("to_approve", "to_print", "to_do")
 
 
 class DunningReminder(models.Model):
@@ -19,7 +24,8 @@ class DunningReminder(models.Model):
 
     Life: (to approve >) queued > sent; on the way it can be cancelled (paid, held
     or overtaken since), doubtful (the answer of the mail server was lost), failed or
-    bounced. Without a message: recorded (a phone call) or skipped.
+    bounced. A letter: to print > sent. An activity: to do > recorded. Without a
+    message: recorded (a phone call) or skipped.
     """
 
     _name = "dunning.reminder"
@@ -88,11 +94,13 @@ class DunningReminder(models.Model):
         readonly=True,
     )
     channel = fields.Selection(
-        selection=[("email", "E-mail")], required=True, readonly=True
+        selection="_selection_channel", required=True, readonly=True
     )
     state = fields.Selection(
         selection=[
             ("to_approve", "To Approve"),
+            ("to_print", "To Print"),
+            ("to_do", "To Do"),
             ("queued", "About to Leave"),
             ("sent", "Sent"),
             ("doubtful", "Doubtful"),
@@ -170,6 +178,7 @@ class DunningReminder(models.Model):
     invoice_number = fields.Char(compute="_compute_merge_fields")
     invoice_date = fields.Char(compute="_compute_merge_fields")
     due_date = fields.Char(compute="_compute_merge_fields")
+    new_deadline = fields.Char(compute="_compute_merge_fields")
     days_late = fields.Integer(compute="_compute_merge_fields")
     amount_due = fields.Char(compute="_compute_merge_fields")
     amount_total = fields.Char(compute="_compute_merge_fields")
@@ -184,6 +193,10 @@ class DunningReminder(models.Model):
     _message_uniq = models.UniqueIndex("(message_id) WHERE message_id IS NOT NULL")
     _queued_idx = models.Index("(id) WHERE state = 'queued'")
     _day_idx = models.Index("(date, grouping_key)")
+
+    @api.model
+    def _selection_channel(self):
+        return self.env["dunning.sequence.step"]._selection_channel()
 
     @api.model
     def _selection_recipient_source(self):
@@ -234,6 +247,7 @@ class DunningReminder(models.Model):
             "invoice_number": ", ".join(moves.mapped("name")),
             "invoice_date": self._format_dates(moves.mapped("invoice_date")),
             "due_date": self._format_dates(lines.mapped("due_date")),
+            "new_deadline": self._format_dates([self._get_new_deadline()]),
             "days_late": max((self.date - oldest).days, 0) if self.date else 0,
             "amount_due": self._format_amounts(lines, "amount"),
             "amount_total": self._format_amounts(moves, "amount_total"),
@@ -247,6 +261,11 @@ class DunningReminder(models.Model):
             "sender_name": responsible.name or company.name,
             "sender_phone": responsible.phone or company.phone or "",
         }
+
+    def _get_new_deadline(self):
+        """The day until which the customer is asked to pay, if the step names one."""
+        days = self.step_id.new_deadline_days
+        return days and self.date and fields.Date.add(self.date, days=days)
 
     def _get_current_lines(self):
         """The instalments that the mail is about, oldest first."""
@@ -276,19 +295,41 @@ class DunningReminder(models.Model):
         return " ".join(filter(None, (bank.bank_name, bank.acc_number)))
 
     def _render_invoice_table(self, lines):
+        """What is due; as information, what else is overdue or being clarified."""
+        others, apart = self._split_information()
+        rows = [self._prepare_table_row(r.move_id, r.due_date, r.amount) for r in lines]
         return self.env["ir.qweb"]._render(
             "dunning_sequences.reminder_invoice_table",
             {
-                "reminder": self,
-                "lines": lines,
-                "total": self._format_amounts(lines, "amount"),
-                "format_date": lambda day: format_date(self.env, day),
-                "format_amount": lambda line: formatLang(
-                    self.env, line.amount, currency_obj=line.currency_id
-                ),
-                "get_url": self._get_payment_url,
+                "rows": rows,
+                "total": self._format_totals(rows),
+                "others": others,
+                "overdue": self._format_totals(rows + others),
+                "apart": apart,
             },
             lang=self.env.lang,
+        )
+
+    def _prepare_table_row(self, move, due_date, amount):
+        """Hook: override to show more of an instalment."""
+        return {
+            "name": move.name,
+            "url": self._get_payment_url(move),
+            "invoice_date": format_date(self.env, move.invoice_date),
+            "due_date": format_date(self.env, due_date),
+            "amount": formatLang(self.env, amount, currency_obj=move.currency_id),
+            "value": amount,
+            "currency": move.currency_id,
+        }
+
+    def _format_totals(self, rows):
+        """One total per currency."""
+        totals = defaultdict(float)
+        for row in rows:
+            totals[row["currency"]] += row["value"]
+        return ", ".join(
+            formatLang(self.env, total, currency_obj=currency)
+            for currency, total in totals.items()
         )
 
     def _render_payment_link(self, moves):
@@ -348,15 +389,17 @@ class DunningReminder(models.Model):
     def action_skip(self):
         """Do not send these; the next steps follow on their dates."""
         self._check_action_access()
-        if any(reminder.state != "to_approve" for reminder in self):
-            raise UserError(self.env._("Only reminders to approve can be skipped."))
+        if any(reminder.state not in STATES_PENDING for reminder in self):
+            raise UserError(
+                self.env._("Only reminders that wait for a person can be skipped.")
+            )
         self.sudo()._skip()
         return True
 
     def action_cancel(self):
         """Keep reminders that have not left from leaving."""
         self._check_action_access()
-        waiting = self.filtered(lambda r: r.state in ("to_approve", "queued"))
+        waiting = self.filtered(lambda r: r.state in (*STATES_PENDING, "queued"))
         if waiting != self:
             raise UserError(
                 self.env._("Only reminders that have not left yet can be cancelled.")
@@ -365,6 +408,26 @@ class DunningReminder(models.Model):
             self.env._("Cancelled by %(user)s.", user=self.env.user.name)
         )
         return True
+
+    def action_print(self):
+        """Print letters: those printed for the first time count from today on (E07).
+
+        All is read again: who has paid since gets no letter.
+
+        :return: the report; True when none is left to print
+        """
+        self._check_action_access()
+        letters = self.filtered(
+            lambda r: r.channel == "letter" and r.state in ("to_print", "sent")
+        )
+        if letters != self:
+            raise UserError(
+                self.env._("Only letters can be printed, once they are approved.")
+            )
+        self.filtered(lambda r: r.state == "to_print").sudo()._print()
+        printed = self.filtered(lambda r: r.state == "sent")
+        report = self.env.ref("dunning_sequences.action_report_dunning_letter")
+        return report.report_action(printed, config=False) if printed else True
 
     def action_retry(self):
         """Write failed and bounced reminders anew, and let them leave (P: G14)."""

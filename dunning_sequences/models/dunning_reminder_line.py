@@ -92,7 +92,14 @@ class DunningReminderLine(models.Model):
         if step.trigger != plan.DUE_DATE or self.reminder_id.origin == "manual":
             return None
         nominal = fields.Date.add(self.due_date, days=step.delay)
+        if nominal < self.due_date:
+            nominal = self._get_working_day_before(nominal)
         return "gone" if nominal > today else None
+
+    def _get_working_day_before(self, day):
+        first = fields.Date.subtract(day, days=plan.LONGEST_BREAK)
+        off = self.step_id.sequence_id._get_days_off(first, day)
+        return plan.previous_working_day(day, off)
 
     def action_view_reminder(self):
         """Open the message that this instalment was part of."""

@@ -1,3 +1,6 @@
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
@@ -55,9 +58,6 @@ class DunningSequence(models.Model):
         readonly=True,
         copy=False,
         tracking=True,
-    )
-    told_on = fields.Date(
-        readonly=True, copy=False, help="Day of the last activity for the responsible."
     )
     started_on = fields.Date(
         readonly=True,
@@ -121,6 +121,16 @@ class DunningSequence(models.Model):
         "are never reminded.",
     )
 
+    calendar_id = fields.Many2one(
+        comodel_name="resource.calendar",
+        string="Working Calendar",
+        check_company=True,
+        tracking=True,
+        help="Nothing leaves on its days off, such as week-ends and holidays: steps "
+        "before the due date come earlier, the others on the next working day. Empty: "
+        "every day.",
+    )
+
     # === Mail === #
     email_from = fields.Char(
         string="From",
@@ -136,7 +146,7 @@ class DunningSequence(models.Model):
     )
     attach_invoice = fields.Boolean(
         string="Attach Invoices",
-        help="Attaches the PDF that was stored when the invoice was sent.",
+        help="Attaches the stored PDF of each invoice; one that is missing is made.",
     )
     payment_link = fields.Boolean(
         default=True,
@@ -285,6 +295,7 @@ class DunningSequence(models.Model):
         """Fields whose change can move, hold or release an instalment."""
         return {
             "active",
+            "calendar_id",
             "state",
             "started_on",
             "step_ids",
@@ -368,6 +379,26 @@ class DunningSequence(models.Model):
         steps = self.step_ids.sorted(lambda step: (step.sequence, step.id))
         return tuple(step._prepare_plan_step() for step in steps)
 
+    def _get_days_off(self, first, last):
+        """Return the dates from ``first`` to ``last`` on which nothing leaves.
+
+        A calendar without any working day is not followed.
+        """
+        self.ensure_one()
+        calendar = self.sudo().calendar_id
+        if not calendar:
+            return frozenset()
+        tz = ZoneInfo(calendar.tz or "UTC")
+        intervals = calendar._work_intervals_batch(
+            datetime.combine(first, time.min, tzinfo=tz),
+            datetime.combine(last, time.max, tzinfo=tz),
+        )[False]
+        working = {start.date() for start, _stop, _attendance in intervals}
+        if not working:
+            return frozenset()
+        days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+        return frozenset(day for day in days if day not in working)
+
     @api.model
     def _copy_ready_made(self, companies):
         """Give each company its copy of the ready-made sequences, in draft (P14).
@@ -385,6 +416,7 @@ class DunningSequence(models.Model):
                         "company_id": company.id,
                         "user_id": False,
                         "email_from": False,
+                        "calendar_id": False,
                         "excluded_payment_method_ids": False,
                     }
                 )

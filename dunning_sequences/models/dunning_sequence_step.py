@@ -74,7 +74,17 @@ class DunningSequenceStep(models.Model):
         "do. When the date of the next step comes first, that one takes its place.",
     )
     channel = fields.Selection(
-        selection=[("email", "E-mail")], default="email", required=True
+        selection="_selection_channel",
+        default="email",
+        required=True,
+        help="E-mail: leaves by itself. Letter: is written, and counts from the day on "
+        "which somebody prints it. Activity: somebody is asked to call or to visit, "
+        "and it counts when the activity is done.",
+    )
+    new_deadline_days = fields.Integer(
+        string="New Deadline",
+        help="Days from the day of the reminder until which the customer is asked to "
+        "pay: the field new_deadline. 0: no new deadline.",
     )
     content = fields.Selection(
         selection=[("template", "E-mail template"), ("text", "Text typed here")],
@@ -96,15 +106,48 @@ class DunningSequenceStep(models.Model):
         help="Write {{ invoice_number }} or {% if payment_link %} … {% endif %}.",
     )
 
+    # === Activity === #
+    activity_type_id = fields.Many2one(
+        comodel_name="mail.activity.type",
+        domain="[('res_model', 'in', (False, 'account.move'))]",
+        ondelete="set null",
+        index="btree_not_null",
+        help="Empty: a to-do.",
+    )
+    activity_user_id = fields.Many2one(
+        comodel_name="res.users",
+        string="Assigned To",
+        domain="[('share', '=', False)]",
+        ondelete="set null",
+        index="btree_not_null",
+        help="Empty: the customer's collector, else the responsible of the sequence.",
+    )
+    activity_summary = fields.Char(
+        string="Activity",
+        translate=True,
+        help="What is to be done. Empty: the name of the step.",
+    )
+
     _check_repeat = models.Constraint(
-        "CHECK (repeat_every >= 0 AND repeat_max >= 0)",
-        "The days and the number of repetitions cannot be negative.",
+        "CHECK (repeat_every >= 0 AND repeat_max >= 0 AND new_deadline_days >= 0)",
+        "The days of the deadline, and the days and the number of repetitions, cannot "
+        "be negative.",
     )
     _check_previous = models.Constraint(
         "CHECK (trigger != 'previous' OR delay > 0)",
         "A step that counts from the previous reminder comes at least one day "
         "after it.",
     )
+
+    @api.model
+    def _selection_channel(self):
+        """How a reminder reaches the customer; a reminder has the one of its step."""
+        words = {
+            "email": self.env._("E-mail"),
+            "letter": self.env._("Letter"),
+            "activity": self.env._("Activity"),
+        }
+        return list(words.items())
 
     # ------------------------------------------------------------------------
     # COMPUTE
@@ -149,18 +192,19 @@ class DunningSequenceStep(models.Model):
             )
         if not self.repeat_every:
             return text
+        return self._get_repeat_timing(text)
+
+    def _get_repeat_timing(self, timing):
+        if self.repeat_every == 1:
+            every = self.env._("every day")
+        else:
+            every = self.env._("every %(days)s days", days=self.repeat_every)
+        values = {"timing": timing, "every": every, "times": self.repeat_max}
         if not self.repeat_max:
-            return self.env._(
-                "%(timing)s, then every %(every)s days until paid",
-                timing=text,
-                every=self.repeat_every,
-            )
-        return self.env._(
-            "%(timing)s, then %(times)s more times, every %(every)s days",
-            timing=text,
-            times=self.repeat_max,
-            every=self.repeat_every,
-        )
+            return self.env._("%(timing)s, then %(every)s until paid", **values)
+        if self.repeat_max == 1:
+            return self.env._("%(timing)s, then once more (%(every)s)", **values)
+        return self.env._("%(timing)s, then %(times)s more times, %(every)s", **values)
 
     # ------------------------------------------------------------------------
     # CONSTRAINTS
@@ -208,9 +252,11 @@ class DunningSequenceStep(models.Model):
                 )
             )
 
-    @api.constrains("content", "template_id", "subject", "body")
+    @api.constrains("channel", "content", "template_id", "subject", "body")
     def _check_content(self):
         for step in self:
+            if step.channel == "activity":
+                continue
             if step.content == "template":
                 step._check_template()
             else:
@@ -310,7 +356,15 @@ class DunningSequenceStep(models.Model):
 
     def _get_marking_fields(self):
         """Fields whose change can move an instalment."""
-        return {"sequence", "trigger", "delay", "repeat_every", "repeat_max", "mode"}
+        return {
+            "sequence",
+            "trigger",
+            "delay",
+            "repeat_every",
+            "repeat_max",
+            "mode",
+            "channel",
+        }
 
     def unlink(self):
         sequences = self.sequence_id

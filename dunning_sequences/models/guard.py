@@ -70,9 +70,23 @@ class DunningEnrollment(models.Model):
             until = contact + timedelta(days=days - 1)
             if row["today"] <= until:
                 return "held", "contact_delay", until
-        if not recipients["to"]:
+        channel = (
+            self.env["dunning.sequence.step"]
+            .browse(row["decision"]["next_step_id"])
+            .channel
+        )
+        if channel == "email" and not recipients["to"]:
             return "todo", "no_recipient", None
+        if channel == "letter" and not self._has_postal_address(row):
+            return "todo", "no_address", None
         return None
+
+    @api.model
+    def _has_postal_address(self, row):
+        """Can a letter arrive? A street or a box, and a place."""
+        move = self.env["account.move"].browse(row["move_id"])
+        address = move.sudo()._get_dunning_postal_partner()
+        return bool((address.street or address.street2) and address.city)
 
     @api.model
     def _is_notice(self, row):

@@ -1,10 +1,21 @@
-"""Notify: tell the responsible what waits for a person.
+"""Notify: tell those responsible what waits for a person.
 
-Not one activity per reminder: a hundred reminders to approve are one thing to do. At
-most one a day: who has done his, and left some for tomorrow, is not told again.
+Not one activity per reminder: a hundred reminders to approve are one thing to do. One
+per responsible, and at most one a day: who has done his, and left some for tomorrow,
+is not told again.
 """
 
-from odoo import api, models
+from collections import Counter
+
+from odoo import api, fields, models
+
+
+class ResUsers(models.Model):
+    _inherit = "res.users"
+
+    dunning_told_on = fields.Date(
+        readonly=True, help="Day on which he was last told what waits for him."
+    )
 
 
 class DunningEnrollment(models.Model):
@@ -12,51 +23,65 @@ class DunningEnrollment(models.Model):
 
     @api.model
     def _notify_responsibles(self):
-        """Keep one activity per sequence for its responsible while something waits."""
-        waiting = dict(
-            self.sudo()._read_group(
-                [("state", "=", "todo"), ("sequence_id.user_id", "!=", False)],
-                ["sequence_id"],
-                ["__count"],
-            )
-        )
+        """Keep one activity for each responsible while something waits for him."""
+        counts, sequences = self.sudo()._get_waiting()
         Sequence = self.env["dunning.sequence"].sudo()
-        told = Sequence._get_told()
-        (told - Sequence.union(*waiting)).activity_unlink(
-            ["mail.mail_activity_data_todo"]
-        )
-        for sequence, count in waiting.items():
+        told = Sequence._get_todo_activities().grouped("user_id")
+        for user, activities in told.items():
+            if user not in counts:
+                activities.unlink()
+        for user, count in counts.items():
+            sequence = sequences[user]
             today = sequence.company_id._dunning_today()
-            if sequence not in told and sequence.told_on != today:
-                sequence.told_on = today
-                sequence._schedule_todo(count)
+            if user not in told and user.dunning_told_on != today:
+                user.sudo().dunning_told_on = today
+                sequence._schedule_todo(user, count)
+
+    @api.model
+    def _get_waiting(self):
+        """Return ({responsible: how much waits}, {responsible: a sequence of his}).
+
+        Steps that are activities are on their own list already.
+        """
+        counts, sequences = Counter(), {}
+        for company, sequence, partner, count in self._read_group(
+            [("state", "=", "todo"), ("hold_reason", "!=", "activity")],
+            ["company_id", "sequence_id", "partner_id"],
+            ["__count"],
+        ):
+            customer = partner.with_company(company)
+            user = customer.dunning_user_id or sequence.user_id
+            if user:
+                counts[user] += count
+                sequences.setdefault(user, sequence)
+        return counts, sequences
 
 
 class DunningSequence(models.Model):
     _inherit = "dunning.sequence"
 
     @api.model
-    def _get_told(self):
-        """Sequences whose responsible has such an activity already."""
-        activities = self.env["mail.activity"].search(
+    def _get_todo_activities(self):
+        """The open activities by which responsibles were told."""
+        todo = self.env.ref("mail.mail_activity_data_todo")
+        return self.env["mail.activity"].search(
             [
                 ("res_model", "=", self._name),
                 ("automated", "=", True),
-                (
-                    "activity_type_id",
-                    "=",
-                    self.env.ref("mail.mail_activity_data_todo").id,
-                ),
+                ("activity_type_id", "=", todo.id),
             ]
         )
-        return self.browse(activities.mapped("res_id"))
 
-    def _schedule_todo(self, count):
+    def _schedule_todo(self, user, count):
         self.ensure_one()
-        env = self.with_context(lang=self.user_id.lang).env
+        env = self.with_context(lang=user.lang).env
+        if count == 1:
+            summary = env._("1 reminder needs you")
+        else:
+            summary = env._("%(count)s reminders need you", count=count)
         self.activity_schedule(
             "mail.mail_activity_data_todo",
-            user_id=self.user_id.id,
-            summary=env._("%(count)s reminders need you", count=count),
+            user_id=user.id,
+            summary=summary,
             note=env._("See Customers > Payment Reminders > To Do."),
         )

@@ -38,6 +38,27 @@ class AccountMove(models.Model):
                 return dict(copies, to=addresses, partners=partners, source=source)
         return dict(copies, to=[], partners=self.env["res.partner"], source=False)
 
+    def _get_dunning_postal_recipients(self):
+        """Return {invoice id: recipients} of letters and visits: no e-mail address.
+
+        A letter goes to the invoice address; whom to call or to visit is there, too.
+        """
+        return {
+            move.id: {
+                "to": [],
+                "cc": [],
+                "bcc": [],
+                "partners": move._get_dunning_postal_partner(),
+                "source": "address",
+            }
+            for move in self.sudo()
+        }
+
+    def _get_dunning_postal_partner(self):
+        self.ensure_one()
+        address = self.partner_id.address_get(["invoice"])["invoice"]
+        return self.env["res.partner"].browse(address)
+
     def _get_dunning_lang(self, recipients):
         """The reader's language, else the customer's, else the company's."""
         self.ensure_one()

@@ -16,6 +16,12 @@ from odoo.tools import SQL, split_every
 from ..tools import plan
 from .dunning_enrollment import CHUNK
 
+#: Days around today for which a working calendar is read.
+CALENDAR_WINDOW = (120, 400)
+
+#: Why an instalment waits for a person, by the state of its reminder.
+PENDING_REASONS = {"to_approve": "approval", "to_print": "letter", "to_do": "activity"}
+
 #: What reconcile writes, in the order of the SQL statements below.
 COLUMNS = (
     "move_line_id",
@@ -123,7 +129,8 @@ class DunningEnrollment(models.Model):
                    wanted.catch_up AS partner_catch_up,
                    posted.day AS posted_on,
                    last.day AS last_day, last.step_id AS last_step_id,
-                   last.state AS last_state, last.step_ids AS said_step_ids,
+                   last.state AS last_state, last.tries AS last_tries,
+                   last.step_ids AS said_step_ids,
                    last.occurrences AS said_occurrences,
                    failure.step_id AS failed_step_id,
                    failure.occurrence AS failed_occurrence,
@@ -262,10 +269,13 @@ class DunningEnrollment(models.Model):
                        AS step_id,
                    (ARRAY_AGG(said.state ORDER BY said.day DESC, said.id DESC))[1]
                        AS state,
+                   (ARRAY_AGG(said.tries ORDER BY said.day DESC, said.id DESC))[1]
+                       AS tries,
                    ARRAY_AGG(said.step_id ORDER BY said.id) AS step_ids,
                    ARRAY_AGG(said.occurrence ORDER BY said.id) AS occurrences
               FROM (
                 SELECT line.id, line.step_id, line.occurrence, reminder.state,
+                       reminder.tries,
                        COALESCE(reminder.sent_on, reminder.date) AS day
                   FROM dunning_reminder_line line
                   JOIN dunning_reminder reminder ON reminder.id = line.reminder_id
@@ -315,11 +325,24 @@ class DunningEnrollment(models.Model):
         )
 
     def _read_rhythms(self, rows):
-        """Return {sequence id: sequence and its steps} of all rows."""
+        """Return {sequence id: sequence, its steps, its days off} of all rows."""
         ids = {row["wanted_id"] for row in rows if row["wanted_id"]}
         sequences = self.env["dunning.sequence"].browse(ids)
+        if not sequences:
+            return {}
+        before, after = CALENDAR_WINDOW
+        days = [row["today"] for row in rows]
+        window = (
+            min(days) - timedelta(days=before),
+            max(days) + timedelta(days=after),
+        )
         return {
-            sequence.id: (sequence, sequence._get_rhythm()) for sequence in sequences
+            sequence.id: (
+                sequence,
+                sequence._get_rhythm(),
+                sequence._get_days_off(*window),
+            )
+            for sequence in sequences
         }
 
     # ------------------------------------------------------------------------
@@ -335,15 +358,16 @@ class DunningEnrollment(models.Model):
         over = self._get_over_reason(row)
         if over:
             return self._get_over_decision(row, over)
-        sequence, steps = rhythms[row["wanted_id"]]
+        sequence, steps, off = rhythms[row["wanted_id"]]
         if sequence.state != "running" and not row["enrollment_id"]:
             return None
         entry, since = self._get_entry(row, sequence, steps)
         last = self._get_last(row)
         key = (sequence.id, row["due_date"], entry, last)
         if key not in planned:
-            planned[key] = plan.following(steps, row["due_date"], entry, last)
-        coming = self._overtake(row, sequence, steps, entry, planned[key])
+            planned[key] = plan.following(steps, row["due_date"], entry, last, off)
+        coming = self._overtake(row, rhythms[sequence.id], entry, planned[key])
+        coming = plan.not_on(coming, row["today"], off)
         decision = {
             "move_line_id": row["move_line_id"],
             "partner_id": row["commercial_partner_id"],
@@ -464,7 +488,7 @@ class DunningEnrollment(models.Model):
         """
         if entry is None:
             return "held", "older", None
-        pending = row["last_state"] == "to_approve"
+        pending = PENDING_REASONS.get(row["last_state"])
         if coming is None and not pending:
             return "done", None, None
         if row["hold_kind"]:
@@ -474,7 +498,7 @@ class DunningEnrollment(models.Model):
             return "held", reason, None
         step = sequence.step_ids.browse(coming.step_id if coming else None)
         if pending and not self._is_overtaking(row, coming, step):
-            return "todo", "approval", None
+            return "todo", pending, None
         if step.mode == "manual" and coming.date <= row["today"]:
             return "todo", "manual", None
         failed = (row["failed_step_id"], row["failed_occurrence"] or 0)
@@ -495,13 +519,14 @@ class DunningEnrollment(models.Model):
         )
 
     @api.model
-    def _overtake(self, row, sequence, steps, entry, coming):
+    def _overtake(self, row, rhythm, entry, coming):
         """A manual step that nobody did gives way when the next one's date comes."""
+        sequence, steps, off = rhythm
         while coming and sequence.step_ids.browse(coming.step_id).mode == "manual":
             last = self._get_last(row)
             said = (*(last.said if last else ()), (coming.step_id, coming.occurrence))
             undone = plan.Last(coming.date, coming.step_id, said)
-            later = plan.following(steps, row["due_date"], entry, undone)
+            later = plan.following(steps, row["due_date"], entry, undone, off)
             if not later or later.step_id == coming.step_id:
                 break
             step = sequence.step_ids.browse(later.step_id)
@@ -532,7 +557,7 @@ class DunningEnrollment(models.Model):
         if sequence.require_sent and not row["is_move_sent"]:
             return "not_sent"
         if row["last_state"] == "queued":
-            return "leaving"
+            return "delayed" if row["last_tries"] else "leaving"
         return None
 
     # ------------------------------------------------------------------------
@@ -565,7 +590,7 @@ class DunningEnrollment(models.Model):
         over = [
             row["move_id"]
             for row in rows
-            if row["last_state"] == "to_approve"
+            if row["last_state"] in PENDING_REASONS
             and row["decision"]
             and row["decision"]["state"] == "stopped"
         ]

@@ -42,6 +42,14 @@ class ResPartner(models.Model):
         company_dependent=True,
         help="Empty: as the sequence says.",
     )
+    dunning_user_id = fields.Many2one(
+        comodel_name="res.users",
+        string="Collector",
+        company_dependent=True,
+        domain="[('share', '=', False)]",
+        help="Looks after the customer's reminders. Empty: the responsible of the "
+        "sequence.",
+    )
     dunning_contact = fields.Boolean(
         string="Reminder Contact",
         help="Gets the payment reminders of the customer. Several are possible.",
@@ -75,6 +83,7 @@ class ResPartner(models.Model):
             "dunning_sequence_id",
             "dunning_since",
             "dunning_catch_up",
+            "dunning_user_id",
         ]
 
     def _compute_dunning_reminders_count(self):

@@ -2,6 +2,7 @@ import base64
 from unittest.mock import patch
 
 from odoo import Command
+from odoo.exceptions import UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -717,12 +718,46 @@ class TestContent(ComposeCommon):
         self._create_default((7,), attach_invoice=True)
         invoice = self._create_invoice_due("03-01")
         invoice.invoice_pdf_report_file = base64.b64encode(b"%PDF the legal one")
-        self._create_invoice_due("03-01")
         report = type(self.env["ir.actions.report"])
-        with patch.object(report, "_render_qweb_pdf", side_effect=AssertionError):
+        with patch.object(report, "_pre_render_qweb_pdf", side_effect=AssertionError):
             self.run_day("03-08")
         (mail,) = self.sink.mails
         self.assertIn(b"%PDF the legal one", mail.attachments.values())
+
+    def test_a_missing_pdf_is_made_before_anything_is_composed(self):
+        self._create_default((7,), attach_invoice=True)
+        invoice = self._create_invoice_due("03-01")
+        self.travel("03-08")
+        Enrollment = self.root["dunning.enrollment"].with_context(
+            force_report_rendering=True
+        )
+        report = type(self.env["ir.actions.report"])
+        with patch.object(report, "_run_wkhtmltopdf", return_value=b"%PDF made"):
+            self.commit()
+            Enrollment._run(today=self.today())
+        self.env.invalidate_all()
+        self.assertTrue(invoice.invoice_pdf_report_id)
+        self.deliver()
+        (mail,) = self.sink.mails
+        self.assertEqual(list(mail.attachments.values()), [b"%PDF made"])
+
+    def test_a_pdf_that_cannot_be_made_holds_up_its_own_reminder_only(self):
+        self._create_default((7,), attach_invoice=True, grouping="invoice")
+        good = self._create_invoice_due("03-01")
+        good.invoice_pdf_report_file = base64.b64encode(b"%PDF")
+        bad = self._create_invoice_due("03-01")
+        report = type(self.env["ir.actions.report"])
+        with patch.object(report, "_pre_render_qweb_pdf", side_effect=UserError("no")):
+            self.run_day("03-08")
+        self.assertReminders(good, "03-08 S1")
+        self.assertReminders(bad)
+        self.assertEqual(bad.dunning_status, "failed")
+        failed = self.get_last_reminder(bad)
+        self.assertIn(f"PDF of the invoice {bad.name}", failed.failure_reason)
+        bad.invoice_pdf_report_file = base64.b64encode(b"%PDF made since")
+        failed.action_retry()
+        self.deliver()
+        self.assertReminders(bad, "03-08 S1")
 
     def test_the_pdf_of_an_invoice_paid_meanwhile_is_not_attached(self):
         self._create_default((7,), attach_invoice=True)

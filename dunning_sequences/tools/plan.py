@@ -11,7 +11,10 @@ Words used here:
 * the *spacing* of a step is the number of days between its nominal date and the
   one of the step before, and never less than one day;
 * an instalment *enters* a sequence at one step, its first; from there the steps
-  go in order, one at a time.
+  go in order, one at a time;
+* a *day off* is one on which nothing leaves: a step before the due date moves back
+  to the last working day, any other forward to the next one. That changes neither
+  the nominal dates nor the spacing of the steps that follow.
 
 >>> from datetime import date
 >>> steps = (Step(1, DUE_DATE, -3), Step(2, DUE_DATE, 7), Step(3, PREVIOUS, 10))
@@ -33,9 +36,15 @@ other as the sequence wants it:
 Next(step_id=3, date=datetime.date(2026, 4, 1), occurrence=0)
 >>> following(steps, due, entry, Last(date(2026, 4, 1), 3, ((2, 0), (3, 0)))) is None
 True
+
+The 8th of March 2026 is a Sunday; the step after it keeps its own date:
+
+>>> off = frozenset((date(2026, 3, 7), date(2026, 3, 8)))
+>>> following(steps, due, entry, Last(date(2026, 2, 26), 1, ((1, 0),)), off).date
+datetime.date(2026, 3, 9)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 DUE_DATE = "due_date"
@@ -47,6 +56,11 @@ FIRST = "first"
 
 #: P11: an instalment still enters by a step whose date was yesterday.
 GRACE_DAYS = 1
+
+#: Longer than any holidays: a calendar without a working day is not followed.
+LONGEST_BREAK = 60
+
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +159,12 @@ def enter(steps, due_date, since, catch_up):
     return Entry(steps[index].id, since, catch_up)
 
 
-def following(steps, due_date, entry, last=None):
+def following(steps, due_date, entry, last=None, off=frozenset()):
     """Return the reminder that follows, or None when the last step is sent.
 
     :param entry: see :func:`enter`; None for an instalment that stays out
     :param last: the last reminder that counts, None before the first one
+    :param off: the dates on which nothing leaves
     """
     if entry is None:
         return None
@@ -159,19 +174,70 @@ def following(steps, due_date, entry, last=None):
         i = index.get(entry.step_id)
         if i is None:  # that step was deleted since: enter anew
             again = enter(steps, due_date, entry.on, entry.catch_up)
-            return following(steps, due_date, again)
-        return Next(steps[i].id, _not_before_entry(nominal[i], entry), 0)
+            return following(steps, due_date, again, None, off)
+        coming = Next(steps[i].id, _not_before_entry(nominal[i], entry), 0)
+        return _move_off(coming, due_date, entry.on, off)
     said = {}
     for step_id, occurrence in last.said:
         if step_id in index:
             said[step_id] = max(occurrence, said.get(step_id, 0))
     reached = max((index[step_id] for step_id in said), default=-1)
+    earliest = last.sent_on + _DAY
     if reached < 0 or last.step_id not in index:
-        return _after_move(steps, nominal, reached + 1, entry, last)
+        coming = _after_move(steps, nominal, reached + 1, entry, last)
+        return _move_off(coming, due_date, max(earliest, entry.on), off)
     if reached + 1 < len(steps):
-        day = _after(steps, nominal, reached + 1, entry, last)
-        return Next(steps[reached + 1].id, day, 0)
-    return _repeat(steps[reached], said[steps[reached].id], last)
+        day = _after(steps, nominal, reached + 1, entry, last, off)
+        if day != nominal[reached + 1]:  # late: the spacing is kept
+            earliest = day
+        coming = Next(steps[reached + 1].id, day, 0)
+        return _move_off(coming, due_date, earliest, off)
+    coming = _repeat(steps[reached], said[steps[reached].id], last)
+    return _move_off(coming, due_date, coming.date if coming else None, off)
+
+
+def not_on(coming, today, off):
+    """Return the reminder with a date on which it can leave, seen from today.
+
+    What is due on a day off leaves on the next working day.
+
+    >>> sunday = date(2026, 3, 8)
+    >>> not_on(Next(1, date(2026, 3, 6), 0), sunday, frozenset([sunday])).date
+    datetime.date(2026, 3, 9)
+    """
+    if coming is None or coming.date > today or today not in off:
+        return coming
+    return replace(coming, date=next_working_day(today, off))
+
+
+def next_working_day(day, off):
+    """Return the day itself, or the first one after it that is not off."""
+    return _walk(day, _DAY, off)
+
+
+def previous_working_day(day, off):
+    """Return the day itself, or the last one before it that is not off."""
+    return _walk(day, -_DAY, off)
+
+
+def _walk(day, step, off):
+    for days in range(LONGEST_BREAK):
+        if day + days * step not in off:
+            return day + days * step
+    return day
+
+
+def _move_off(coming, due_date, earliest, off):
+    """Move a reminder to a working day: back before the due date, else forward.
+
+    :param earliest: a step before the due date is not moved back beyond it
+    """
+    if coming is None or coming.date not in off:
+        return coming
+    back = previous_working_day(coming.date, off)
+    if coming.date < due_date and back >= earliest:
+        return replace(coming, date=back)
+    return replace(coming, date=next_working_day(coming.date, off))
 
 
 def _not_before_entry(day, entry):
@@ -182,27 +248,30 @@ def _not_before_entry(day, entry):
     return day if entry.catch_up == CROSSING else max(day, entry.on)
 
 
-def _after(steps, nominal, i, entry, last):
+def _after(steps, nominal, i, entry, last, off):
     """Date of step ``i`` when the one before was sent on ``last.sent_on``."""
     if steps[i].trigger == PREVIOUS:
         return last.sent_on + timedelta(days=steps[i].delay)
-    if _is_caught_up(nominal[i - 1], entry, last) and nominal[i] > last.sent_on:
+    if _is_caught_up(nominal[i - 1], entry, last, off) and nominal[i] > last.sent_on:
         return nominal[i]
+    if last.sent_on <= next_working_day(nominal[i - 1], off):
+        return max(nominal[i], last.sent_on + _DAY)  # in time
     spacing = max(1, (nominal[i] - nominal[i - 1]).days)
     return max(nominal[i], last.sent_on + timedelta(days=spacing))
 
 
-def _is_caught_up(nominal, entry, last):
+def _is_caught_up(nominal, entry, last, off):
     """Was the last reminder the one of an entry by `latest`, sent at once?
 
     It was late on purpose: the steps after it keep their own dates. One day of
     grace, as everywhere: the run of that day may have been over.
     """
+    at_once = next_working_day(entry.on, off) + timedelta(days=GRACE_DAYS)
     return (
         entry.catch_up == LATEST
         and last.said == ((entry.step_id, 0),)
         and nominal < entry.on
-        and last.sent_on <= entry.on + timedelta(days=GRACE_DAYS)
+        and last.sent_on <= at_once
     )
 
 

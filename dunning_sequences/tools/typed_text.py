@@ -32,6 +32,7 @@ FIELDS = (
     "invoice_number",
     "invoice_date",
     "due_date",
+    "new_deadline",
     "days_late",
     "amount_due",
     "amount_total",

@@ -1,0 +1,78 @@
+"""Missing PDF: make those that a reminder attaches, before it is composed.
+
+A PDF takes seconds: none is made while invoices are locked, or a mail is sent.
+"""
+
+import logging
+
+import psycopg2
+
+from odoo import api, models
+from odoo.exceptions import UserError
+
+_logger = logging.getLogger(__name__)
+
+
+class DunningEnrollment(models.Model):
+    _inherit = "dunning.enrollment"
+
+    @api.model
+    def _ensure_pdfs(self, company, partner_ids, today):
+        """Make the missing PDFs of what some customers are about to be sent."""
+        due = self.sudo().search(
+            [
+                *self._get_due_domain(company, today),
+                ("partner_id", "in", partner_ids),
+                ("sequence_id.attach_invoice", "=", True),
+                ("next_step_id.channel", "=", "email"),
+            ]
+        )
+        due.move_id._dunning_make_pdfs()
+
+
+class AccountMove(models.Model):
+    _inherit = "account.move"
+
+    def _dunning_make_pdfs(self):
+        """Make the PDFs of these invoices that are missing; one that fails is left out.
+
+        The reminder that should attach it then fails, and says so.
+        """
+        missing = self.filtered(lambda move: not move.invoice_pdf_report_id)
+        for move in missing:
+            try:
+                with self.env.cr.savepoint():
+                    move._dunning_make_pdf()
+            except psycopg2.OperationalError:
+                raise  # somebody changes the invoice: the next run tries again
+            except Exception:
+                _logger.info("No PDF of invoice %s", move.id, exc_info=True)
+            self.env["dunning.enrollment"]._commit_progress()
+
+    def _dunning_make_pdf(self):
+        """As "Send & Print" does, without sending it."""
+        self.ensure_one()
+        self.env["account.move.send"].with_company(
+            self.company_id
+        )._generate_and_send_invoices(
+            self, sending_methods={"manual"}, extra_edis=set()
+        )
+
+
+class DunningReminder(models.Model):
+    _inherit = "dunning.reminder"
+
+    def _check_content(self, subject, body):
+        res = super()._check_content(subject, body)
+        lacking = self._get_moves_to_attach().filtered(
+            lambda move: not move.invoice_pdf_report_id
+        )
+        if lacking:
+            raise UserError(
+                self.env._(
+                    "The PDF of the invoice %(invoice)s could not be made. Open the "
+                    "invoice and print it to see why, then try again.",
+                    invoice=", ".join(lacking.mapped("name")),
+                )
+            )
+        return res
