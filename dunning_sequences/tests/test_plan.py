@@ -182,9 +182,11 @@ class TestPlan(BaseCase):
             self.assertEqual(sent.sent_on, at(rule.delay) + late * timedelta(days=1))
 
     @repeatable
-    @given(rhythms(), entry_days, outages, outages)
-    def test_an_outage_delays_and_never_hastens(self, steps, since, runs, more_runs):
-        entry = plan.enter(steps, DUE, since, CROSSING)
+    @given(rhythms(), entry_days, catch_ups, outages, outages)
+    def test_an_outage_delays_and_never_hastens(
+        self, steps, since, catch_up, runs, more_runs
+    ):
+        entry = plan.enter(steps, DUE, since, catch_up)
         if not entry:
             return
         worse = [a and b for a, b in zip(runs, more_runs, strict=False)] + runs[
@@ -260,6 +262,52 @@ class TestPlan(BaseCase):
             if coming:
                 self.assertNotIn((coming.step_id, coming.occurrence), said)
                 self.assertGreater(coming.date, last.sent_on)
+
+    @repeatable
+    @given(rhythms(), entry_days, catch_ups, st.data())
+    def test_the_order_of_the_events_of_a_day_changes_nothing(
+        self, steps, since, catch_up, data
+    ):
+        """Only days count, and what was said: not which row was written first."""
+        entry = plan.enter(steps, DUE, since, catch_up)
+        ids = [step.id for step in steps]
+        said = data.draw(
+            st.lists(
+                st.tuples(st.sampled_from([*ids, 99]), st.integers(0, 3)),
+                min_size=1,
+                unique=True,
+            )
+        )
+        newest = data.draw(st.sampled_from(said))[0]
+        sent_on = since + timedelta(days=data.draw(st.integers(0, 90)))
+        coming = {
+            plan.following(steps, DUE, entry, Last(sent_on, newest, tuple(order)))
+            for order in (said, said[::-1], data.draw(st.permutations(said)))
+        }
+        self.assertEqual(len(coming), 1)
+
+    @repeatable
+    @given(rhythms(), entry_days, catch_ups, st.lists(st.integers(0, 30), max_size=9))
+    def test_sent_early_by_hand_the_rest_stays_in_order(
+        self, steps, since, catch_up, haste
+    ):
+        """A person may send what comes at once; nothing is said twice or skipped."""
+        entry = plan.enter(steps, DUE, since, catch_up)
+        sent, day = [], since
+        for days in haste:
+            coming = plan.following(steps, DUE, entry, get_last(sent))
+            if not coming:
+                break
+            day = max(day + timedelta(days=1), coming.date - timedelta(days=days))
+            sent.append(Sent(coming.step_id, coming.occurrence, day))
+        keys = [(one.step_id, one.occurrence) for one in sent]
+        self.assertEqual(keys, sorted(keys))
+        if entry:
+            first = [step.id for step in steps].index(entry.step_id)
+            told = [one.step_id for one in sent if not one.occurrence]
+            self.assertEqual(
+                told, [step.id for step in steps[first : first + len(told)]]
+            )
 
     # ------------------------------------------------------------------------
     # EXAMPLES: what a reader looks for
