@@ -249,8 +249,9 @@ class World:
         invoice.with_context(force_delete=True).unlink()
 
     def block_or_release(self, i):
-        if self.invoices[i].state == "posted":
-            self.invoices[i].action_toggle_block_payment()
+        invoice = self.invoices[i]
+        if invoice.state == "posted" and invoice.payment_state not in OVER:
+            invoice.action_toggle_block_payment()
 
     def exclude_or_follow(self, i):
         lines = self.invoices[i].line_ids
