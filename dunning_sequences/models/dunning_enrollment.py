@@ -205,8 +205,13 @@ class DunningEnrollment(models.Model):
         lines = move.line_ids.filtered(
             lambda line: (
                 line.display_type == "payment_term"
-                and (line.date_maturity or move.invoice_date_due or move.invoice_date)
-                == self.due_date
+                and self.due_date
+                == (
+                    line.date_maturity
+                    or move.invoice_date_due
+                    or move.invoice_date
+                    or move.date
+                )
             )
         )
         return sum(lines.mapped("amount_residual_currency"))

@@ -116,7 +116,8 @@ class DunningEnrollment(models.Model):
                        AND move.payment_state IN ('not_paid', 'partial')
                        AND move.commercial_partner_id = ANY(%s)
                        AND line.display_type = 'payment_term'
-                       AND COALESCE(line.date_maturity, move.invoice_date_due) <= %s
+                       AND COALESCE(line.date_maturity, move.invoice_date_due,
+                                    move.invoice_date, move.date) <= %s
                   GROUP BY 1
                     """,
                     company_id,

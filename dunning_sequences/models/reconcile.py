@@ -185,7 +185,7 @@ class DunningEnrollment(models.Model):
             """
             SELECT line.move_id,
                    COALESCE(line.date_maturity, move.invoice_date_due,
-                            move.invoice_date) AS due_date,
+                            move.invoice_date, move.date) AS due_date,
                    MIN(line.id) AS move_line_id,
                    SUM(line.amount_residual) AS residual,
                    SUM(line.amount_residual_currency) AS residual_currency,
