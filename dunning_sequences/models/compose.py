@@ -78,7 +78,7 @@ class DunningEnrollment(models.Model):
         )
         due = due.with_company(company)
         groups = due._get_groups(today)
-        reminders = self.env["dunning.reminder"].sudo().with_company(company)
+        reminders = self.env["dunning.reminder"].sudo()._with_company_lang(company)
         reminders = reminders._compose(groups, today)
         if reminders:
             self._reconcile(reminders.line_ids.move_id, today)
@@ -372,6 +372,13 @@ class DunningReminder(models.Model):
             "amount": enrollment._get_amount(),
             "currency_id": enrollment.currency_id.id,
         }
+
+    def _with_company_lang(self, company):
+        """What is kept, such as a reason, is kept in the company's language."""
+        installed = {code for code, _name in self.env["res.lang"].get_installed()}
+        lang = company.partner_id.lang
+        lang = lang if lang in installed else "en_US"
+        return self.with_company(company).with_context(lang=lang)
 
     @api.model
     def _get_company_name(self, record):

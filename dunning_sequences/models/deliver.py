@@ -154,7 +154,7 @@ class DunningReminder(models.Model):
         )
         self.env.invalidate_all(flush=False)
         reminder = self.sudo().browse([reminder_id for (reminder_id,) in rows])
-        return reminder.with_company(reminder.company_id)
+        return reminder._with_company_lang(reminder.company_id)
 
     def _deliver_leased(self, run):
         """Deliver one reminder; return False when its server is down."""
@@ -688,5 +688,6 @@ class DunningReminder(models.Model):
         )
         reminders = self.sudo().browse([reminder_id for (reminder_id,) in rows])
         for reminder in reminders:
+            reminder = reminder._with_company_lang(reminder.company_id)
             reminder._doubt(reminder.attempt + 1)
         return reminders

@@ -175,8 +175,9 @@ class DunningSequence(models.Model):
     is_company_default = fields.Boolean(compute="_compute_is_company_default")
 
     _check_amounts = models.Constraint(
-        "CHECK (min_amount >= 0 AND min_contact_days >= 0)",
-        "The minimum amount and the days between reminders cannot be negative.",
+        "CHECK (min_amount >= 0 AND min_contact_days BETWEEN 0 AND 3650)",
+        "The minimum amount and the days between reminders cannot be negative, nor the "
+        "days more than ten years (3650).",
     )
 
     # ------------------------------------------------------------------------
@@ -280,6 +281,8 @@ class DunningSequence(models.Model):
         return copies
 
     def write(self, vals):
+        if "company_id" in vals:
+            self._check_company_kept(vals["company_id"])
         if "step_ids" in vals:
             # A form saves line by line: only the whole can be in order.
             sequences = self.with_context(dunning_steps_in_progress=True)
@@ -290,6 +293,27 @@ class DunningSequence(models.Model):
         if self._get_marking_fields() & vals.keys():
             self.env["dunning.mark"]._mark("sequence", self.ids)
         return res
+
+    def _check_company_kept(self, company_id):
+        """Who follows a sequence would silently fall out of it.
+
+        :raise UserError: once it was started, or is a company's default
+        """
+        moved = self.filtered(
+            lambda sequence: (
+                sequence.company_id.id != company_id
+                and (sequence.state != STATE_DRAFT or sequence.is_company_default)
+            )
+        )
+        if moved:
+            raise UserError(
+                self.env._(
+                    "“%(name)s” belongs to %(company)s and is followed there. "
+                    "Duplicate it for the other company.",
+                    name=moved[0].name,
+                    company=moved[0].company_id.name,
+                )
+            )
 
     def _get_marking_fields(self):
         """Fields whose change can move, hold or release an instalment."""

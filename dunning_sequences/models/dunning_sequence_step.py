@@ -133,6 +133,11 @@ class DunningSequenceStep(models.Model):
         "The days of the deadline, and the days and the number of repetitions, cannot "
         "be negative.",
     )
+    _check_days = models.Constraint(
+        "CHECK (delay BETWEEN -3650 AND 3650 AND repeat_every <= 3650 "
+        "AND new_deadline_days <= 3650)",
+        "Days are counted in days: ten years (3650) are the most.",
+    )
     _check_previous = models.Constraint(
         "CHECK (trigger != 'previous' OR delay > 0)",
         "A step that counts from the previous reminder comes at least one day "

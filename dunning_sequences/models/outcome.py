@@ -86,14 +86,10 @@ class DunningReminder(models.Model):
         names = ", ".join(sorted(addresses))
         for reminder in found - bounced:
             reminder.refused = "\n".join(filter(None, (reminder.refused, names)))
-        bounced.write(
-            {
-                "state": "bounced",
-                "failure_reason": self.env._(
-                    "The reminder to %(address)s came back.", address=names
-                ),
-            }
-        )
+        for company, reminders in bounced.grouped("company_id").items():
+            env = self._with_company_lang(company).env
+            reason = env._("The reminder to %(address)s came back.", address=names)
+            reminders.write({"state": "bounced", "failure_reason": reason})
         bounced._mark_moves()
 
 
