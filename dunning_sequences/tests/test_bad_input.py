@@ -121,7 +121,7 @@ class TestBadInput(DunningCommon):
         self.assertEqual(reminders.mapped("state"), ["queued", "queued"])
         # The first one says it for all: a server that is down is asked once a run.
         self.assertIn("refused", reminders.sorted("id")[0].failure_reason)
-        self.assertNext(invoice, "held", "03-15 S2", reason="leaving")
+        self.assertNext(invoice, "held", "03-15 S2", reason="delayed")
         self.mail_server.active = True
         self.run_on("03-10")
         self.assertReminders(invoice, "03-10 S1")

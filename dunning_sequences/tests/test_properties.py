@@ -504,7 +504,7 @@ class TestProperties(DunningCommon):
     """Whatever happens, in whatever order."""
 
     @settings(
-        max_examples=EXAMPLES or 12,
+        max_examples=EXAMPLES or 8,
         phases=(Phase.generate, Phase.shrink) if EXAMPLES else (Phase.generate,),
         report_multiple_bugs=False,
         derandomize=True,
