@@ -16,6 +16,7 @@ from . import deliver
 from . import approve
 from . import information
 from . import letter
+from . import undo
 from . import activity
 from . import missing_pdf
 from . import test_message

@@ -45,9 +45,10 @@ class DunningReminder(models.Model):
         self._drop_activities()
         self._after_decision()
 
-    def _lock_for_decision(self):
+    def _lock_for_decision(self, *states):
         """Two people click at once: one of them decides.
 
+        :param states: those that can be decided about; default: what waits for a person
         :raise UserError: for the other one
         """
         self.env.flush_all()
@@ -59,7 +60,7 @@ class DunningReminder(models.Model):
                    FOR NO KEY UPDATE SKIP LOCKED
                 """,
                 self.ids,
-                list(STATES_PENDING),
+                list(states or STATES_PENDING),
             )
         )
         if len(rows) == len(self):

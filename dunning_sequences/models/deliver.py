@@ -615,6 +615,9 @@ class DunningReminder(models.Model):
 
     def _retry(self):
         """Write the reminder anew: as another one, which names the first."""
+        doubtful = self.filtered(lambda reminder: reminder.state == "doubtful")
+        doubtful._fail(self.env._("Doubtful, and sent again."))
+        self.env.flush_all()
         reminders = self.browse()
         for reminder in self:
             reminders += reminder.copy(reminder._prepare_retry_vals())

@@ -4,6 +4,7 @@ from psycopg2.errors import DeadlockDetected, SerializationFailure
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
+from odoo.fields import Domain
 from odoo.tools import SQL, format_date, split_every
 
 _logger = logging.getLogger(__name__)
@@ -111,6 +112,27 @@ class DunningEnrollment(models.Model):
         currency_field="currency_id",
     )
     currency_id = fields.Many2one(related="move_id.currency_id")
+    company_currency_id = fields.Many2one(
+        related="company_id.currency_id", string="Company Currency"
+    )
+    amount_residual_company = fields.Monetary(
+        related="move_line_id.amount_residual",
+        string="Amount Due (Company)",
+        currency_field="company_currency_id",
+    )
+    reminder_id = fields.Many2one(
+        comodel_name="dunning.reminder",
+        string="Last Reminder",
+        compute="_compute_reminder_id",
+        help="The newest one about this instalment: the one to approve, to print, "
+        "doubtful or failed, if there is one.",
+    )
+    responsible_id = fields.Many2one(
+        comodel_name="res.users",
+        compute="_compute_responsible_id",
+        search="_search_responsible_id",
+        help="The customer's collector, else the responsible of the sequence.",
+    )
 
     _instalment_uniq = models.UniqueIndex("(move_id, due_date)")
     _due_idx = models.Index(
@@ -166,6 +188,45 @@ class DunningEnrollment(models.Model):
             enrollment.explanation = enrollment._get_explanation(
                 reasons.get(enrollment.hold_reason, "")
             )
+
+    @api.depends("move_id.dunning_reminder_line_ids")
+    def _compute_reminder_id(self):
+        lines = self.env["dunning.reminder.line"].search_fetch(
+            [("move_id", "in", self.move_id.ids)],
+            ["move_id", "due_date", "reminder_id"],
+            order="id",
+        )
+        newest = {(line.move_id, line.due_date): line.reminder_id for line in lines}
+        for enrollment in self:
+            key = (enrollment.move_id, enrollment.due_date)
+            enrollment.reminder_id = newest.get(key, False)
+
+    @api.depends("partner_id", "sequence_id.user_id")
+    def _compute_responsible_id(self):
+        for company, enrollments in self.sudo().grouped("company_id").items():
+            for enrollment in enrollments.with_company(company):
+                collector = enrollment.partner_id.dunning_user_id
+                user = collector or enrollment.sequence_id.user_id
+                enrollment.responsible_id = user
+
+    def _search_responsible_id(self, operator, value):
+        """In each company its own collectors: the field is company-dependent."""
+        if operator != "in":
+            return NotImplemented
+        domains = []
+        for company in self.env.companies:
+            Partner = self.env["res.partner"].with_company(company)
+            collected = Partner._search([("dunning_user_id", "!=", False)])
+            mine = Partner._search([("dunning_user_id", operator, value)])
+            domains.append(
+                Domain("company_id", "=", company.id)
+                & (
+                    Domain("partner_id", "in", mine)
+                    | Domain("sequence_id.user_id", operator, value)
+                    & Domain("partner_id", "not in", collected)
+                )
+            )
+        return Domain.OR(domains)
 
     def _get_explanation(self, reason):
         """Say in one line what happens next, or why nothing does."""

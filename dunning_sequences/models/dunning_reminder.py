@@ -122,6 +122,7 @@ class DunningReminder(models.Model):
     )
     before_due = fields.Boolean(string="Courtesy Notice", readonly=True)
     approved_by = fields.Many2one(comodel_name="res.users", readonly=True)
+    can_undo = fields.Boolean(compute="_compute_can_undo")
     retry_of_id = fields.Many2one(
         comodel_name="dunning.reminder",
         readonly=True,
@@ -212,6 +213,11 @@ class DunningReminder(models.Model):
     # ------------------------------------------------------------------------
     # COMPUTE
     # ------------------------------------------------------------------------
+
+    @api.depends("state", "origin", "line_ids")
+    def _compute_can_undo(self):
+        for reminder in self:
+            reminder.can_undo = reminder._is_undoable()
 
     @api.depends("line_ids.move_id")
     def _compute_move_ids(self):
@@ -404,6 +410,7 @@ class DunningReminder(models.Model):
             raise UserError(
                 self.env._("Only reminders that have not left yet can be cancelled.")
             )
+        waiting.sudo()._check_not_handed_over()
         waiting.sudo()._cancel(
             self.env._("Cancelled by %(user)s.", user=self.env.user.name)
         )
@@ -430,15 +437,47 @@ class DunningReminder(models.Model):
         return report.report_action(printed, config=False) if printed else True
 
     def action_retry(self):
-        """Write failed and bounced reminders anew, and let them leave (P: G14)."""
+        """Write anew what failed, bounced or is doubtful, and let it leave (G14).
+
+        Who sends a doubtful one again decides that it has not arrived.
+        """
         self._check_action_access()
-        failed = self.filtered(lambda r: r.state in ("failed", "bounced"))
+        failed = self.filtered(lambda r: r.state in ("failed", "bounced", "doubtful"))
         failed -= self.search([("retry_of_id", "in", self.ids)]).retry_of_id
         if failed != self:
             raise UserError(
-                self.env._("Only reminders that failed or bounced can be retried.")
+                self.env._(
+                    "Only reminders that failed, bounced or are doubtful can be sent "
+                    "again, and only once."
+                )
             )
         failed.sudo()._retry()
+        return True
+
+    def action_confirm_sent(self):
+        """A doubtful reminder has arrived: somebody asked."""
+        self._check_action_access()
+        if any(reminder.state != "doubtful" for reminder in self):
+            raise UserError(
+                self.env._("Only doubtful reminders can be confirmed as sent.")
+            )
+        self.sudo()._confirm_sent()
+        return True
+
+    def action_undo(self):
+        """Take back a decision: approved and not gone yet, skipped, or recorded.
+
+        The instalments are where they were before it.
+        """
+        self._check_action_access()
+        if any(not reminder.can_undo for reminder in self):
+            raise UserError(
+                self.env._(
+                    "Only what was just approved, skipped or marked as reminded can be "
+                    "undone, as long as no later reminder followed."
+                )
+            )
+        self.sudo()._undo()
         return True
 
     def _check_action_access(self):

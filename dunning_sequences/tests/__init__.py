@@ -15,3 +15,4 @@ from . import test_config
 from . import test_properties
 from . import test_i18n
 from . import test_tours
+from . import test_undo
