@@ -49,6 +49,18 @@ class TestBadInput(DunningCommon):
     # NUMBERS OUT OF ANY RANGE
     # ------------------------------------------------------------------------
 
+    def test_delays_are_days_not_centuries(self):
+        first, last = self.sequence.step_ids
+        for step, name, value in (
+            (last, "delay", 3_000_000),
+            (first, "delay", -3_000_000),
+            (last, "repeat_every", 3_000_000),
+        ):
+            with self.assertRefused("step_check_days", psycopg2.Error):
+                step[name] = value
+        with self.assertRefused("sequence_check_amounts", psycopg2.Error):
+            self.sequence.min_contact_days = 3_000_000
+
     def test_what_spares_the_customer_is_not_negative(self):
         """Odoo says it in the words of the constraint, to whoever is at the screen."""
         for name in ("min_contact_days", "min_amount"):
@@ -245,3 +257,11 @@ class TestBadInput(DunningCommon):
             self.env["dunning.hold"].create(
                 {"company_id": elsewhere.id, "move_ids": [(6, 0, invoice.ids)]}
             )
+
+    def test_a_sequence_that_changes_its_company_reminds_nobody_of_the_old_one(self):
+        invoice, _other = self._create_two()
+        elsewhere = self._create_company()
+        with self.assertRefused("compan", UserError):
+            self.sequence.company_id = elsewhere
+        self.run_on("03-08")
+        self.assertReminders(invoice, "03-08 S1")

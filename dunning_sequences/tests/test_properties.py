@@ -140,7 +140,9 @@ class World:
     def run(self, number):
         self.forward(number)
         self.test.run_day()
-        self.assert_nothing_is_stuck()
+        if self.get_stuck():  # a mail that was to leave was called off meanwhile
+            self.test.run_day()  # the crons come back every hour
+        self.test.assertFalse(self.get_stuck().read(DECIDED), "due, nothing holds it")
 
     def run_with_server_down(self, number):
         self.forward(number)
@@ -480,23 +482,19 @@ class World:
             else:
                 self.paid.pop(invoice, None)
 
-    def assert_nothing_is_stuck(self):
-        """What a run leaves behind has a reason, or lies ahead.
-
-        Or its customer got a mail today: one a day is enough.
-        """
+    def get_stuck(self):
+        """What is due has a reason to wait, or its customer got a mail today."""
         today = self.test.today()
         told = self.test.Reminder.search(
             [("date", "=", today), ("state", "in", ("queued", "sent", "doubtful"))]
         )
-        stuck = self.test.Enrollment.search(
+        return self.test.Enrollment.search(
             [
                 ("state", "=", "running"),
                 ("next_date", "<=", today),
                 ("partner_id", "not in", told.partner_id.ids),
             ]
         )
-        self.test.assertFalse(stuck.read(DECIDED), "due, and nothing holds it")
 
 
 @tagged("post_install", "-at_install")
