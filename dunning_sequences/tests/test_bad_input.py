@@ -111,6 +111,7 @@ class TestBadInput(DunningCommon):
         self.assertReminders(other, "03-08 S1")
 
     def test_a_sender_without_address_fails_with_a_reason(self):
+        self.mail_server.from_filter = False
         own = self._create_sequence([(7,)], email_from="Accounting", prefix="B")
         own.partner_ids = self.customer
         invoice, other = self._create_two()

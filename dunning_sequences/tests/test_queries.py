@@ -1,6 +1,8 @@
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from lxml import etree
+
 from odoo.tests import tagged
 
 from .common import DunningCommon
@@ -171,3 +173,125 @@ class TestQueries(DunningCommon):
             )
             extra.append(ours - odoos)
         self.assertLessEqual(extra[1], extra[0] + 1)
+
+    def test_paying_many_costs_no_more_than_paying_one(self):
+        self._create_default((7,))
+        extra = []
+        for number in (1, 10):
+            ours, odoos = self._count_with_and_without(
+                lambda number=number: self._create_invoices(number), self.pay
+            )
+            extra.append(ours - odoos)
+        self.assertLessEqual(extra[1], extra[0] + 1)
+
+    # ------------------------------------------------------------------------
+    # BY HAND: what a person does with many at once
+    # ------------------------------------------------------------------------
+
+    def _count_by_hand(self, act, mode="auto"):
+        """Count the queries of an act upon a batch of due invoices.
+
+        :param act: gets the invoices and their reminders
+        """
+        self._create_default({"delay": 7, "mode": mode}, (14,))
+        counts = []
+        for batch in self._get_batches():
+            reminders = self.compose_day()
+            with self.count(counts):
+                act(batch, reminders)
+        return counts[1:]
+
+    def test_approving(self):
+        """Each is asked again under lock, and written anew when something changed."""
+        counts = self._count_by_hand(
+            lambda _invoices, reminders: reminders.action_approve(), mode="approval"
+        )
+        self.assertDoesNotGrow(*counts, per_invoice=18)
+
+    def test_skipping_what_waits_for_approval(self):
+        counts = self._count_by_hand(
+            lambda _invoices, reminders: reminders.action_skip(), mode="approval"
+        )
+        self.assertDoesNotGrow(*counts, per_invoice=1)
+
+    def test_recording(self):
+        counts = self._count_by_hand(
+            lambda invoices, _reminders: (
+                invoices.dunning_enrollment_ids.action_record()
+            ),
+            mode="manual",
+        )
+        self.assertDoesNotGrow(*counts, per_invoice=1)
+
+    def test_skipping(self):
+        counts = self._count_by_hand(
+            lambda invoices, _reminders: invoices.dunning_enrollment_ids.action_skip()
+        )
+        self.assertDoesNotGrow(*counts, per_invoice=1)
+
+    def test_reminding_by_hand(self):
+        counts = self._count_by_hand(
+            lambda invoices, _reminders: invoices.action_dunning_remind(), mode="manual"
+        )
+        self.assertDoesNotGrow(*counts, per_invoice=6)
+
+    def test_cancelling(self):
+        counts = self._count_by_hand(
+            lambda _invoices, reminders: reminders.action_cancel()
+        )
+        self.assertDoesNotGrow(*counts, per_invoice=1)
+
+    def test_pausing_and_resuming(self):
+        def act(invoices, _reminders):
+            self.env["dunning.hold"].create(
+                {"move_ids": invoices.ids, "company_id": self.company.id}
+            )
+            invoices.action_dunning_resume()
+
+        self.assertDoesNotGrow(*self._count_by_hand(act))
+
+    def test_retrying(self):
+        self._create_default((7,), (14,))
+        counts = []
+        for _batch in self._get_batches():
+            reminders = self.compose_day()
+            reminders.sudo()._fail("Refused")
+            with self.count(counts):
+                reminders.action_retry()
+        self.assertDoesNotGrow(*counts[1:], per_invoice=6)
+
+    def test_opening_lists(self):
+        """Every column of each list, whatever its number of rows."""
+        self._create_default((7,), (14,))
+        invoices = self._create_invoices(
+            MANY, [self._create_customer(f"C{i}") for i in range(MANY)]
+        )
+        self.run_day("03-08")
+        self.env["dunning.hold"].create({"move_ids": invoices.ids})
+        for model in (
+            "dunning.enrollment",
+            "dunning.reminder",
+            "dunning.reminder.line",
+            "dunning.hold",
+            "dunning.sequence",
+            "account.move",
+            "res.partner",
+        ):
+            with self.subTest(model):
+                self._assert_list_does_not_grow(model)
+
+    def _assert_list_does_not_grow(self, model):
+        Model = self.env[model]
+        arch = Model.get_view(view_type="list")["arch"]
+        specification = {
+            node.get("name"): {"fields": {"display_name": {}}}
+            if Model._fields[node.get("name")].relational
+            else {}
+            for node in etree.fromstring(arch).iterfind("./field")
+        }
+        domain = [("move_type", "=", "out_invoice")] if model == "account.move" else []
+        counts = []
+        for limit in (FEW, FEW, MANY):
+            with self.count(counts):
+                Model.web_search_read(domain, specification, limit=limit)
+        self.assertDoesNotGrow(*counts[1:])
