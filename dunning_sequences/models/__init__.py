@@ -11,6 +11,8 @@ from . import dunning_reminder
 from . import dunning_reminder_line
 from . import compose
 from . import notify
+from . import safety
+from . import work_list
 from . import dunning_attempt
 from . import deliver
 from . import approve

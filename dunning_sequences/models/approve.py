@@ -29,6 +29,7 @@ class DunningReminder(models.Model):
                     "state": READY_STATES[reminder.channel],
                     "origin": "approved",
                     "approved_by": self.env.uid,
+                    "failure_reason": False,
                 }
             )
             reminder._release()

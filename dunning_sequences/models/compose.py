@@ -267,7 +267,8 @@ class DunningReminder(models.Model):
     def _prepare_reminder_vals(self, key, recipients, lang, enrollments, today, origin):
         """Hook: override to write more on a reminder."""
         modes = set(enrollments.next_step_id.mapped("mode"))
-        waits = origin == "auto" and "approval" in modes
+        brake = origin == "auto" and self.env.context.get("dunning_brake")
+        waits = brake or (origin == "auto" and "approval" in modes)
         ready = READY_STATES[enrollments[:1].next_step_id.channel]
         carrier = enrollments.sorted(
             lambda e: self._get_carrier_key(e.next_step_id, e.due_date)
@@ -285,6 +286,7 @@ class DunningReminder(models.Model):
             "origin": origin,
             "channel": step.channel,
             "state": "to_approve" if waits else ready,
+            "failure_reason": brake,
             "date": today,
             "before_due": carrier._is_before_due(today),
             "lang": lang,

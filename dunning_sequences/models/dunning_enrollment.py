@@ -161,6 +161,7 @@ class DunningEnrollment(models.Model):
             "min_amount": self.env._("Below the minimum amount"),
             "contact_delay": self.env._("Reminded a short time ago"),
             "leaving": self.env._("Previous reminder about to leave"),
+            "statements": self.env._("Bank statements too old"),
             "delayed": self.env._("The mail server does not take the reminder"),
             # A person must act
             "approval": self.env._("Waiting for approval"),
@@ -352,7 +353,8 @@ class DunningEnrollment(models.Model):
                 e.next_step_id
                 and (
                     (e.state in ("running", "todo") and e.hold_reason != "approval")
-                    or e.hold_reason in ("contact_delay", "min_amount", "not_sent")
+                    or e.hold_reason
+                    in ("contact_delay", "min_amount", "not_sent", "statements")
                 )
             )
         )
@@ -422,14 +424,19 @@ class DunningEnrollment(models.Model):
         for company in self._get_companies(today):
             day = today or company._dunning_today()
             chunks = self._in_own_transaction(self._prepare_company, company, day)
-            work += [(company, day, partner_ids) for partner_ids in chunks or ()]
+            if chunks:
+                brake = self.sudo()._get_brake_reason(company, day)
+                work += [(company, day, partner_ids, brake) for partner_ids in chunks]
         reminders = self.env["dunning.reminder"]
-        for left, (company, day, partner_ids) in zip(
+        for left, (company, day, partner_ids, brake) in zip(
             reversed(range(len(work))), work, strict=True
         ):
             self._in_own_transaction(self._ensure_pdfs, company, partner_ids, day)
             composed = self._in_own_transaction(
-                self._compose_partners, company, partner_ids, day
+                self.with_context(dunning_brake=brake)._compose_partners,
+                company,
+                partner_ids,
+                day,
             )
             reminders += composed or reminders.browse()
             if not self._commit_progress(1, remaining=left):

@@ -1,6 +1,10 @@
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
+from odoo.fields import Domain
 from odoo.tools import format_date, formatLang
+
+#: Days after which a hold without an end is listed.
+AGEING_DAYS = 30
 
 #: Days that a promised payment may take to arrive.
 PROMISE_GRACE_DAYS = 3
@@ -85,6 +89,13 @@ class DunningHold(models.Model):
         help="Last day on which nothing is sent: a promise has some days of grace.",
     )
 
+    is_ageing = fields.Boolean(
+        compute="_compute_is_ageing",
+        search="_search_is_ageing",
+        string="Open for Long",
+        help="Without an end, and older than 30 days: is it still wanted?",
+    )
+
     _open_idx = models.Index("(partner_id) WHERE closed_on IS NULL")
     _check_target = models.Constraint(
         "CHECK (until IS NULL OR until >= since)",
@@ -96,6 +107,26 @@ class DunningHold(models.Model):
         for hold in self:
             days = PROMISE_GRACE_DAYS if hold.kind == "promise" else 0
             hold.last_day = hold.until and fields.Date.add(hold.until, days=days)
+
+    @api.depends("since", "until", "closed_on")
+    def _compute_is_ageing(self):
+        for hold in self:
+            hold.is_ageing = bool(hold.filtered_domain(self._get_ageing_domain()))
+
+    def _search_is_ageing(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        domain = Domain(self._get_ageing_domain())
+        return domain if True in value else ~domain
+
+    @api.model
+    def _get_ageing_domain(self):
+        limit = fields.Date.subtract(fields.Date.today(), days=AGEING_DAYS)
+        return [
+            ("closed_on", "=", False),
+            ("until", "=", False),
+            ("since", "<", limit),
+        ]
 
     @api.depends("kind", "partner_id", "move_ids")
     @api.depends_context("lang")

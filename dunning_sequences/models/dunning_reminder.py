@@ -447,8 +447,8 @@ class DunningReminder(models.Model):
         if failed != self:
             raise UserError(
                 self.env._(
-                    "Only reminders that failed, bounced or are doubtful can be sent "
-                    "again, and only once."
+                    "Only reminders that failed or bounced, and doubtful ones, can be "
+                    "sent again, and only once."
                 )
             )
         failed.sudo()._retry()

@@ -40,6 +40,7 @@ class DunningEnrollment(models.Model):
         amounts = self._get_due_amounts(due, sequences.values())
         contacts = self._get_last_contacts(due, sequences.values())
         recipients = self._get_recipients(due)
+        self._read_statements(due)
         for row in due:
             verdict = self._get_verdict(
                 row,
@@ -65,19 +66,17 @@ class DunningEnrollment(models.Model):
         """
         if sequence.min_amount and max(amount, row["residual"]) < sequence.min_amount:
             return "held", "min_amount", None
+        step = self.env["dunning.sequence.step"].browse(row["decision"]["next_step_id"])
+        if step.mode == "auto" and row["old_statements"]:
+            return "held", "statements", None
         days = sequence.min_contact_days
         if days and contact and contact < row["today"] and not self._is_notice(row):
             until = contact + timedelta(days=days - 1)
             if row["today"] <= until:
                 return "held", "contact_delay", until
-        channel = (
-            self.env["dunning.sequence.step"]
-            .browse(row["decision"]["next_step_id"])
-            .channel
-        )
-        if channel == "email" and not recipients["to"]:
+        if step.channel == "email" and not recipients["to"]:
             return "todo", "no_recipient", None
-        if channel == "letter" and not self._has_postal_address(row):
+        if step.channel == "letter" and not self._has_postal_address(row):
             return "todo", "no_address", None
         return None
 
@@ -87,6 +86,20 @@ class DunningEnrollment(models.Model):
         move = self.env["account.move"].browse(row["move_id"])
         address = move.sudo()._get_dunning_postal_partner()
         return bool((address.street or address.street2) and address.city)
+
+    @api.model
+    def _read_statements(self, rows):
+        """Note on each row whether its company's bank statements are too old."""
+        days = {(row["move_company_id"], row["today"]) for row in rows}
+        old = {
+            (company_id, today): self.env["res.company"]
+            .browse(company_id)
+            .sudo()
+            ._are_dunning_statements_old(today)
+            for company_id, today in days
+        }
+        for row in rows:
+            row["old_statements"] = old[row["move_company_id"], row["today"]]
 
     @api.model
     def _is_notice(self, row):

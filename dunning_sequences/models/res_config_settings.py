@@ -10,6 +10,15 @@ class ResConfigSettings(models.TransientModel):
     dunning_from_date = fields.Date(
         related="company_id.dunning_from_date", readonly=False
     )
+    dunning_day_limit = fields.Integer(
+        related="company_id.dunning_day_limit", readonly=False
+    )
+    dunning_day_factor = fields.Float(
+        related="company_id.dunning_day_factor", readonly=False
+    )
+    dunning_statement_days = fields.Integer(
+        related="company_id.dunning_statement_days", readonly=False
+    )
     dunning_tz = fields.Selection(related="company_id.dunning_tz", readonly=False)
     dunning_hour_from = fields.Float(
         related="company_id.dunning_hour_from", readonly=False

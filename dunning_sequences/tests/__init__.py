@@ -8,6 +8,7 @@ from . import test_calendar
 from . import test_channels
 from . import test_compose
 from . import test_deliver
+from . import test_safety
 from . import test_security
 from . import test_good_guest
 from . import test_queries
@@ -16,3 +17,4 @@ from . import test_properties
 from . import test_i18n
 from . import test_tours
 from . import test_undo
+from . import test_work_list
