@@ -28,6 +28,8 @@
         "views/res_config_settings_views.xml",
         "views/safety_views.xml",
         "views/dunning_sequences_menus.xml",
+        "wizards/dunning_simulation_line_views.xml",
+        "wizards/dunning_simulation_views.xml",
     ],
     "assets": {
         "web.assets_tests": ["dunning_sequences/static/tests/tours/**/*"],

@@ -354,6 +354,17 @@ class DunningSequence(models.Model):
 
         :raise UserError: when it has no step
         """
+        self._check_steps()
+        for sequence in self:
+            sequence.write(
+                {
+                    "state": STATE_RUNNING,
+                    "started_on": sequence.company_id._dunning_today(),
+                }
+            )
+        return True
+
+    def _check_steps(self):
         for sequence in self:
             if not sequence.step_ids:
                 raise UserError(
@@ -363,13 +374,6 @@ class DunningSequence(models.Model):
                         name=sequence.name,
                     )
                 )
-            sequence.write(
-                {
-                    "state": STATE_RUNNING,
-                    "started_on": sequence.company_id._dunning_today(),
-                }
-            )
-        return True
 
     def action_stop(self):
         """Switch the sequence off: nothing more leaves, what waits is cancelled."""

@@ -12,6 +12,7 @@ from . import test_safety
 from . import test_security
 from . import test_good_guest
 from . import test_queries
+from . import test_simulation
 from . import test_config
 from . import test_properties
 from . import test_i18n

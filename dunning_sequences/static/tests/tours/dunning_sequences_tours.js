@@ -113,6 +113,15 @@ registry.category("web_tour.tours").add("dunning_sequence_is_written_and_started
         ...stepUtils.saveForm(),
         {
             content: "Start it",
+            trigger: "button[name=action_simulate]:contains(Start)",
+            run: "click",
+        },
+        {
+            content: "See first what it would do",
+            trigger: ".o_form_view:contains(No open invoice follows this sequence yet)",
+        },
+        {
+            content: "Start it now",
             trigger: "button[name=action_start]",
             run: "click",
         },

@@ -1,0 +1,2 @@
+from . import dunning_simulation
+from . import dunning_simulation_line
