@@ -2,8 +2,8 @@
 
 Instalments are read once, as `reconcile` reads them. Day after day, `_decide` and
 `_guard_due` judge them as in a real run, and what would be said is added to the rows
-in memory. Suppositions: each reminder leaves on its date, what needs an approval has
-it at once, nobody does manual steps, nothing is paid.
+in memory. Supposed is that each reminder leaves on its date: approved, printed and
+done at once where a person has to; that nobody does manual steps; that nothing is paid.
 """
 
 from collections import defaultdict
@@ -15,10 +15,13 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from .dunning_enrollment import CHUNK
-from .reconcile import COLUMNS
+from .reconcile import COLUMNS, PENDING_REASONS
 
-#: Reminders in these standings are written already: they leave on the first day.
-WRITTEN = ("approval", "leaving")
+#: Why an instalment waits when its reminder is about to leave by itself.
+QUEUED = ("leaving", "delayed")
+
+#: Reminders in these standings are written already.
+WRITTEN = (*PENDING_REASONS.values(), *QUEUED)
 
 #: Reasons that can end by themselves, on a day that nobody knows.
 UNCERTAIN = ("min_amount", "manual")
@@ -47,6 +50,7 @@ class AssumedSteps:
         self._by_id = {step._origin.id or step.id: step for step in steps}
 
     def browse(self, step_id=None):
+        """Return a step, as `sequence.step_ids.browse` does."""
         return self._by_id.get(step_id, self._steps.browse())
 
     def get_facts(self):
@@ -63,6 +67,13 @@ class AssumedSteps:
             replace(step._prepare_plan_step(), id=step._origin.id or step.id)
             for step in steps
         )
+
+    def is_earlier(self, step_id, other_id):
+        """Does a step come before another, or come no more?"""
+        order = [step.id for step in self.get_rhythm()]
+        if step_id not in order:
+            return True
+        return order.index(step_id) < order.index(other_id)
 
 
 class Memory:
@@ -146,9 +157,9 @@ class DunningEnrollment(models.Model):
         """As `_read_rhythms`; the simulated sequence is started today."""
         rhythms = self._read_rhythms(rows)
         if sequence and sequence.id in rhythms and sequence.state != "running":
-            own, steps = rhythms[sequence.id]
+            own, *rest = rhythms[sequence.id]
             started = Assumed(own, state="running", active=True, started_on=today)
-            rhythms[sequence.id] = (started, steps)
+            rhythms[sequence.id] = (started, *rest)
         return rhythms
 
     # ------------------------------------------------------------------------
@@ -261,9 +272,19 @@ class DunningEnrollment(models.Model):
             said_step_ids=[step_id for step_id, _occurrence in said],
             said_occurrences=[occurrence for _step_id, occurrence in said],
         )
-        if not self._is_notice(row):
+        if self._is_contact(row, step[0]):
             customer = (row["move_company_id"], row["commercial_partner_id"])
             self.env.context["dunning_memory"].contacts[customer] = day
+
+    @api.model
+    def _is_contact(self, row, step_id):
+        """Does it count for the days between reminders? See `_get_last_contacts`.
+
+        What is queued is there already.
+        """
+        step = self.env["dunning.sequence.step"].browse(step_id)
+        queued = row["decision"]["hold_reason"] in QUEUED
+        return step.channel != "activity" and not queued and not self._is_notice(row)
 
     @api.model
     def _get_next_look(self, row, day, holds):
@@ -408,7 +429,7 @@ class DunningEnrollment(models.Model):
     def _simulate_change(self, sequence, steps):
         """Count the instalments to which a change of the steps would matter.
 
-        :param steps: as they would be, not saved
+        :param steps: as they would be, see `AssumedSteps`
         :return: {"enter", "stop", "skip", "move": number}; None when there are too
             many instalments to count them at once
         """
@@ -416,39 +437,42 @@ class DunningEnrollment(models.Model):
         enrolled = [("sequence_id", "=", sequence.id), ("state", "!=", "stopped")]
         if self.search_count(enrolled, limit=CHANGE_LIMIT + 1) > CHANGE_LIMIT:
             return None
-        new = AssumedSteps(steps)
-        now = {sequence.id: (sequence, sequence._get_rhythm())}
-        then = {sequence.id: (Assumed(sequence, step_ids=new), new.get_rhythm())}
-        order = {step.id: index for index, step in enumerate(then[sequence.id][1])}
-        counts = dict.fromkeys(("enter", "stop", "skip", "move"), 0)
+        moves = self.search_fetch(enrolled, ["move_id"]).move_id
+        rows = self._read_instalments(moves.ids, None, {})
+        rows = [row for row in rows if row["wanted_id"] == sequence.id]
+        now = self._read_rhythms(rows)
+        then = self._read_changed_rhythms(now, sequence, steps)
         decide_now = partial(self._decide, rhythms=now, planned={})
         decide_then = partial(self._decide, rhythms=then, planned={})
-        moves = self.search_fetch(enrolled, ["move_id"]).move_id
-        for row in self._read_instalments(moves.ids, None, {}):
-            if row["wanted_id"] != sequence.id or self._get_over_reason(row):
+        counts = dict.fromkeys(("enter", "stop", "skip", "move"), 0)
+        for row in rows:
+            if self._get_over_reason(row):
                 continue
-            effect = self._get_effect(decide_now(row), decide_then(row), order)
+            effect = self._get_effect(decide_now(row), decide_then(row), steps)
             if effect:
                 counts[effect] += 1
         return counts
 
     @api.model
-    def _get_effect(self, before, after, order):
-        """Return what changes for an instalment, None for nothing.
+    def _read_changed_rhythms(self, rhythms, sequence, steps):
+        """As `_read_rhythms`, with other steps of a sequence."""
+        if sequence.id not in rhythms:
+            return rhythms
+        own, _rhythm, *rest = rhythms[sequence.id]
+        changed = Assumed(own, step_ids=steps)
+        return {**rhythms, sequence.id: (changed, steps.get_rhythm(), *rest)}
 
-        :param order: {id of a step to come: its place}
-        """
+    @api.model
+    def _get_effect(self, before, after, steps):
+        """Return what changes for an instalment, None for nothing."""
         if not before["next_date"]:
             return "enter" if after["next_date"] else None
         if not after["next_date"]:
             return "stop"
-        place = order.get(before["next_step_id"], -1)
-        if place < order[after["next_step_id"]]:
+        if steps.is_earlier(before["next_step_id"], after["next_step_id"]):
             return "skip"
-        same = all(
-            before[name] == after[name] for name in ("next_step_id", "next_date")
-        )
-        return None if same else "move"
+        stays = before["next_step_id"] == after["next_step_id"]
+        return None if stays and before["next_date"] == after["next_date"] else "move"
 
 
 class DunningSequence(models.Model):
@@ -476,12 +500,10 @@ class DunningSequence(models.Model):
 
     def _get_change_preview(self, saved):
         """Say how many invoices the unsaved steps concern."""
-        if (
-            AssumedSteps(self.step_ids).get_facts()
-            == AssumedSteps(saved.step_ids).get_facts()
-        ):
+        steps = AssumedSteps(self.step_ids)
+        if steps.get_facts() == AssumedSteps(saved.step_ids).get_facts():
             return False
-        counts = self.env["dunning.enrollment"]._simulate_change(saved, self.step_ids)
+        counts = self.env["dunning.enrollment"]._simulate_change(saved, steps)
         if counts is None:
             return self.env._("This change concerns more invoices than are counted.")
         words = {
