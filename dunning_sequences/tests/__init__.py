@@ -11,10 +11,13 @@ from . import test_deliver
 from . import test_safety
 from . import test_security
 from . import test_good_guest
+from . import test_bad_input
+from . import test_companies
 from . import test_queries
 from . import test_simulation
 from . import test_config
 from . import test_properties
+from . import test_docs
 from . import test_i18n
 from . import test_tours
 from . import test_undo

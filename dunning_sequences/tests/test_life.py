@@ -1,7 +1,13 @@
+from datetime import datetime, time
+from unittest.mock import patch
+
+import psycopg2
+
 from odoo import Command
 from odoo.tests import tagged
+from odoo.tools import SQL, mute_logger
 
-from .common import DunningCommon, to_date
+from .common import DunningCommon, to_date, to_text
 
 
 @tagged("post_install", "-at_install")
@@ -1037,3 +1043,239 @@ class TestLife(DunningCommon):
         second = self._create_invoice_due("03-01")
         self.run_day("03-08", 11)
         self.assertReminders(second, "03-08 S1")
+
+
+@tagged("post_install", "-at_install")
+class TestRules(DunningCommon):
+    """What holds for each invoice, whatever its life: see docs/rules.md."""
+
+    # ------------------------------------------------------------------------
+    # ONCE
+    # ------------------------------------------------------------------------
+
+    def test_the_database_refuses_the_same_reminder_twice(self):
+        """Whoever writes it: another worker, another host, or a mistake of ours."""
+        self._create_default((7,))
+        self._create_invoice_due("03-01")
+        line = self.run_day("03-08").line_ids
+        with self.assertRaises(psycopg2.errors.UniqueViolation):
+            with mute_logger("odoo.sql_db"), self.env.cr.savepoint():
+                line.sudo().copy()
+                self.env.flush_all()
+
+    def test_the_database_refuses_the_same_enrollment_twice(self):
+        self._create_default((7,))
+        enrollment = self._create_enrollment()
+        with self.assertRaises(psycopg2.errors.UniqueViolation):
+            with mute_logger("odoo.sql_db"), self.env.cr.savepoint():
+                enrollment.sudo().copy({"state": "running"})
+                self.env.flush_all()
+
+    def _create_enrollment(self):
+        invoice = self._create_invoice_due("03-01")
+        self.drain()
+        return self.get_enrollment(invoice)
+
+    def test_two_runs_of_a_day_before_anything_left_write_one_reminder(self):
+        self._create_default((7,))
+        invoice = self._create_invoice_due("03-01")
+        first = self.compose_day("03-08")
+        self.assertFalse(self.compose_day("03-08"))
+        self.assertEqual(invoice.dunning_reminder_ids, first)
+        self.deliver()
+        self.deliver()
+        self.assertEqual(len(self.sink.mails), 1)
+
+    # ------------------------------------------------------------------------
+    # A GOOD GUEST
+    # ------------------------------------------------------------------------
+
+    def test_an_invoice_as_any_other_has_nothing_of_ours(self):
+        """Own columns are empty: on a million invoices nothing was written."""
+        self._create_default((7,))
+        invoice = self._create_invoice_due("03-01")
+        self.run_on("03-08")
+        Move = self.env["account.move"]
+        own = [
+            name
+            for name, field in Move._fields.items()
+            if name.startswith("dunning_") and field.store and field.column_type
+        ]
+        self.assertIn("dunning_policy", own)
+        columns = SQL(", ").join(SQL.identifier(name) for name in own)
+        values = self.env.execute_query(
+            SQL("SELECT %s FROM account_move WHERE id = %s", columns, invoice.id)
+        )
+        self.assertEqual(values, [(None,) * len(own)])
+
+    def test_posting_and_paying_go_on_when_the_engine_is_broken(self):
+        """They only leave a mark; the engine follows when it works again."""
+        self._create_default((7,))
+        with patch.object(
+            type(self.Enrollment), "_reconcile_moves", side_effect=ValueError
+        ):
+            invoice = self._create_invoice_due("03-01")
+            other = self._create_invoice_due("03-01")
+            self.pay(other)
+            self.commit()
+        self.run_on("03-08")
+        self.assertReminders(invoice, "03-08 S1")
+        self.assertReminders(other)
+
+    # ------------------------------------------------------------------------
+    # TODAY IS A PARAMETER
+    # ------------------------------------------------------------------------
+
+    def test_the_day_is_what_the_caller_says(self):
+        """The clock stands on 5 January all the while."""
+        self._create_default((7,), (14,))
+        invoice = self._create_invoice_due("03-01")
+        self.commit()
+        for day in ("03-08", "03-15"):
+            moment = datetime.combine(to_date(day), time(9))
+            self.root["dunning.enrollment"]._run(today=to_date(day))
+            self.root["dunning.reminder"]._deliver(now=moment)
+        self.assertReminders(invoice, "03-08 S1", "03-15 S2")
+        self.assertEqual(
+            [to_text(r.sent_on) for r in invoice.dunning_reminder_ids.sorted("id")],
+            ["03-08", "03-15"],
+        )
+        self.assertIn("14 days", self.get_text(self.sink.mails[1]))
+
+    # ------------------------------------------------------------------------
+    # EVERY WAIT HAS A REASON
+    # ------------------------------------------------------------------------
+
+    def test_every_wait_says_why_and_until_when(self):
+        """On the invoice, as in the lists."""
+        self._create_default((7,), (14,))
+        self.travel("03-01")
+        paused, promised, disputed = (
+            self._create_invoice_due("03-01", customer=self._create_customer(f"C{i}"))
+            for i in range(3)
+        )
+        paused.write({"dunning_paused": True, "dunning_pause_until": to_date("03-20")})
+        promised.dunning_promise_date = to_date("03-10")
+        disputed.dunning_disputed = True
+        nobody = self._create_customer("Nobody", email=False)
+        silent = self._create_invoice_due("03-01", customer=nobody)
+        self.run_on("03-08")
+        self.assertEqual(paused.dunning_explanation, "Paused, until 03/20/2026")
+        self.assertEqual(
+            promised.dunning_explanation, "Promise to pay, until 03/13/2026"
+        )
+        self.assertEqual(disputed.dunning_explanation, "Dispute")
+        self.assertEqual(silent.dunning_explanation, "No e-mail address")
+        for invoice in paused + promised + disputed + silent:
+            self.assertEqual(
+                self.get_enrollment(invoice).explanation, invoice.dunning_explanation
+            )
+
+    # ------------------------------------------------------------------------
+    # STATES OF AN INVOICE
+    # ------------------------------------------------------------------------
+
+    def test_the_most_urgent_of_its_instalments_is_shown(self):
+        """And of the dates the earliest."""
+        self._create_default((7,), (14,))
+        invoice = self._create_invoice_in_instalments(("02-01", 30), ("03-01", 70))
+        self.run_on("02-08")
+        self.assertEqual(invoice.dunning_status, "active")
+        self.assertEqual(to_text(invoice.dunning_next_date), "02-15")
+        self.assertEqual(invoice.dunning_next_step_id.name, "S2")
+        self.run_on("02-15")
+        self.assertEqual(invoice.dunning_status, "active", "one is done, one is not")
+        self.assertEqual(to_text(invoice.dunning_next_date), "03-08")
+        self.customer.email = False
+        self.run_on("03-08")
+        self.assertEqual(invoice.dunning_status, "todo")
+        self.customer.email = "azure@customer.example.com"
+        self.run_on("03-09", "03-16")
+        self.assertEqual(invoice.dunning_status, "done")
+        self.assertFalse(invoice.dunning_next_date)
+
+    def test_opening_balances_are_left_out(self):
+        """Of an entry nobody knows what the customer was told."""
+        self._create_default((7,))
+        accounts = self.company_data
+        receivable = accounts["default_account_receivable"]
+        entry = self.env["account.move"].create(
+            {
+                "move_type": "entry",
+                "date": to_date("01-05"),
+                "line_ids": [
+                    Command.create(
+                        {
+                            "account_id": receivable.id,
+                            "partner_id": self.customer.id,
+                            "debit": 100,
+                            "date_maturity": to_date("03-01"),
+                        }
+                    ),
+                    Command.create(
+                        {
+                            "account_id": accounts["default_account_revenue"].id,
+                            "credit": 100,
+                        }
+                    ),
+                ],
+            }
+        )
+        entry.action_post()
+        self.run_on("03-08")
+        self.assertFalse(self.sink.mails)
+        self.assertFalse(self.Enrollment.search([("move_id", "=", entry.id)]))
+
+    def test_steps_by_hand_stay_out_of_the_mail_of_the_others(self):
+        self._create_default((7,), {"delay": 14, "mode": "manual"})
+        older = self._create_invoice_due("03-01")
+        self.run_on("03-08")
+        newer = self._create_invoice_due("03-08")
+        self.run_on("03-15")
+        self.assertReminders(older, "03-08 S1")
+        self.assertNext(older, "todo", "03-15 S2", reason="manual")
+        self.assertReminders(newer, "03-15 S1")
+
+    # ------------------------------------------------------------------------
+    # THE ORDER OF THE EVENTS OF ONE DAY
+    # ------------------------------------------------------------------------
+
+    def test_the_order_of_the_events_of_a_day_does_not_matter(self):
+        """Whichever comes first, and whether the engine looks in between or not."""
+        sequence = self._create_default((7,), (14,))
+        own = self._create_sequence([(5,), (12,)], prefix="B")
+        invoice = self._create_invoice_due("03-01")
+        late = self._create_invoice_due("03-02", post=False)
+        self.run_on("03-08")
+        self.travel("03-10")
+        events = [
+            lambda: self.change_due_date(invoice, "03-03"),
+            lambda: self.pay(invoice, 40),
+            lambda: setattr(self.customer, "dunning_sequence_id", own),
+            lambda: setattr(own.step_ids[1], "delay", 13),
+            lambda: setattr(sequence.step_ids[1], "delay", 15),
+            late.action_post,
+        ]
+        outcomes = set()
+        for number, order in enumerate((events, events[::-1], events[3:] + events[:3])):
+            outcomes.add(self._get_outcome(order, invoice + late, bool(number % 2)))
+        self.assertEqual(len(outcomes), 1)
+
+    def _get_outcome(self, events, invoices, looks_in_between):
+        """Let it happen, return what comes next, and take it back."""
+        self.commit()
+        with self.env.cr.savepoint() as savepoint:
+            for event in events:
+                event()
+                if looks_in_between:
+                    self.drain()
+            self.drain()
+            found = self.Enrollment.search([("move_id", "in", invoices.ids)])
+            outcome = tuple(
+                (e.due_date, e.sequence_id, e.next_date, e.next_step_id, e.state)
+                for e in found.sorted("id")
+            )
+            savepoint.rollback()
+        self.env.cr.precommit.clear()
+        self.env.invalidate_all()
+        return outcome

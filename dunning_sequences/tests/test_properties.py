@@ -474,6 +474,20 @@ class World:
             per_day = Counter((r.due_date, r.sent_on) for r in told)
             self.test.assertFalse([key for key, n in per_day.items() if n > 1])
 
+    def assert_every_wait_has_a_reason(self):
+        silent = self.test.Enrollment.search(
+            [
+                "|",
+                "&",
+                ("state", "in", ("held", "todo", "stopped")),
+                ("hold_reason", "=", False),
+                "&",
+                ("state", "=", "running"),
+                ("next_date", "=", False),
+            ]
+        )
+        self.test.assertFalse(silent.read(DECIDED), "it waits, and nobody knows why")
+
     def assert_nobody_is_told_after_paying(self):
         for invoice in self.get_invoices():
             told = len(self.test.get_reminders(invoice))
@@ -521,6 +535,7 @@ class TestProperties(DunningCommon):
                 self.commit()
                 world.assert_nobody_is_told_after_paying()
                 world.assert_incremental_is_complete()
+                world.assert_every_wait_has_a_reason()
                 world.assert_history_is_sound()
             savepoint.rollback()
         self.env.cr.precommit.clear()
