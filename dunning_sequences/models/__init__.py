@@ -1,5 +1,8 @@
 from . import dunning_sequence
 from . import dunning_sequence_step
+from . import dunning_sequence_ui
+from . import dunning_sequence_step_ui
+from . import dunning_sequence_delete
 from . import dunning_hold
 from . import dunning_mark
 from . import dunning_day
@@ -25,6 +28,7 @@ from . import missing_pdf
 from . import test_message
 from . import outcome
 from . import ir_qweb
+from . import mail_template
 from . import account_move
 from . import account_move_line
 from . import account_partial_reconcile

@@ -255,6 +255,9 @@ class DunningSequence(models.Model):
             old = old.with_company(sequence.company_id)
             new = sequence.partner_ids.commercial_partner_id
             new = new.with_company(sequence.company_id)
+            new.check_access("read")
+            # Who writes sequences says who follows them, without editing contacts.
+            old, new = old.sudo(), new.sudo()
             (old - new).write({"dunning_policy": False, "dunning_sequence_id": False})
             (new - old).write(
                 {"dunning_policy": "own", "dunning_sequence_id": sequence.id}

@@ -20,5 +20,6 @@ from . import test_properties
 from . import test_docs
 from . import test_i18n
 from . import test_tours
+from . import test_sequence_form
 from . import test_undo
 from . import test_work_list

@@ -310,10 +310,11 @@ class TestConfig(DunningCommon):
         self.assertReminders(other, "03-09 D1")
         for record in (own, single):
             self.assertFalse(record.dunning_sequence_id)
+            self.assertFalse(record.dunning_policy)
         self.assertEqual(default.state, "running")
-        # "A sequence of its own", and there is none: nothing is sent, and it shows.
-        self.assertReminders(invoice)
-        self.assertReminders(single)
+        # They follow the default again, as whoever deleted it was told.
+        self.assertReminders(invoice, "03-09 D1")
+        self.assertReminders(single, "03-09 D1")
 
     def test_a_sequence_deleted_while_its_mail_waits(self):
         sequence = self._create_default((7,))
@@ -341,13 +342,15 @@ class TestConfig(DunningCommon):
         form.name = "Typed"
         with form.step_ids.new() as step:
             step.name = "First"
-            step.delay = 5
-            step.content = "text"
-            step.subject = "Pay {{ invoice_number }}"
-            step.body = "<p>Please</p>"
+            step.days = 5
+            step.moment = "after"
+            step.template_id = self.env.ref(
+                "dunning_sequences.mail_template_dunning_first"
+            )
         sequence = form.save()
         self.assertEqual(sequence.state, "draft")
         self.assertEqual(sequence.step_ids.timing, "5 days after the due date")
+        self.assertEqual(sequence.step_ids.delay, 5)
 
     def test_when_a_step_comes_is_said_in_words(self):
         sequence = self._create_sequence(

@@ -1,7 +1,8 @@
 from datetime import timedelta
 
-from odoo import fields
+from odoo import Command, fields
 from odoo.tests import new_test_user, tagged
+from odoo.tools import mute_logger
 
 from odoo.addons.account.tests.common import AccountTestInvoicingHttpCommon
 
@@ -20,15 +21,90 @@ class TestTours(AccountTestInvoicingHttpCommon):
             company_ids=[(6, 0, cls.env.company.ids)],
         )
 
-    def test_sequence_is_written_and_started_by_an_accounting_manager(self):
-        self._create_user("dunning_manager", "account.group_account_manager")
-        self.start_tour(
-            "/odoo", "dunning_sequence_is_written_and_started", login="dunning_manager"
+    @classmethod
+    def _create_invoice_due(cls, customer, days=30, amount=123):
+        """An open invoice that falls due in so many days."""
+        today = fields.Date.today()
+        return cls._create_invoice_one_line(
+            price_unit=amount,
+            partner_id=customer,
+            invoice_date=today,
+            invoice_date_due=today + timedelta(days=days),
+            invoice_payment_term_id=False,
+            tax_ids=[],
+            post=True,
         )
+
+    def _create_strict_sequence(self):
+        template = self.env.ref("dunning_sequences.mail_template_dunning_first")
+        return self.env["dunning.sequence"].create(
+            {
+                "name": "Strict",
+                "company_id": self.env.company.id,
+                "step_ids": [
+                    Command.create(
+                        {"name": name, "delay": delay, "template_id": template.id}
+                    )
+                    for name, delay in (("Early", 3), ("Final", 20))
+                ],
+            }
+        )
+
+    def _start_manager_tour(self, name):
+        self._create_user("dunning_manager", "account.group_account_manager")
+        self.start_tour("/odoo", name, login="dunning_manager")
+
+    def test_sequence_is_written_and_started_by_an_accounting_manager(self):
+        customer = self.env["res.partner"].create({"name": "Azure"})
+        self._create_invoice_due(customer)
+        self._start_manager_tour("dunning_sequence_is_written_and_started")
         sequence = self.env["dunning.sequence"].search([("name", "=", "Friendly")])
         self.assertEqual(sequence.state, "running")
-        self.assertEqual(sequence.step_ids.mapped("delay"), [-2, 7])
-        self.assertEqual(sequence.step_ids[1].subject, "Reminder: {{ invoice_number }}")
+        notice, first = sequence.step_ids
+        self.assertEqual((notice.delay, first.delay), (-2, 7))
+        self.assertEqual(first.subject, "Reminder:{{ invoice_number }}")
+        self.assertIn("Please pay", first.body)
+        self.assertIn("{{ amount_due }}", first.body)
+
+    def test_steps_are_reordered(self):
+        sequence = self._create_strict_sequence()
+        with mute_logger("odoo.http"):  # it logs what it refuses
+            self._start_manager_tour("dunning_steps_are_reordered")
+        self.assertEqual(
+            [(step.name, step.delay) for step in sequence.step_ids],
+            [("Final", 20), ("Early", 30)],
+        )
+
+    def test_template_is_written_from_the_step(self):
+        sequence = self._create_strict_sequence()
+        self._start_manager_tour("dunning_template_is_written_from_the_step")
+        template = sequence.step_ids[0].template_id
+        first = self.env.ref("dunning_sequences.mail_template_dunning_first")
+        self.assertEqual(template.name, "Gentle nudge")
+        self.assertEqual(template.model, "dunning.reminder")
+        self.assertEqual(template.subject, first.subject)
+        self.assertIn("object.amount_due", template.body_html)
+
+    def test_customers_join_and_leave(self):
+        sequence = self._create_strict_sequence()
+        one, other = self.env["res.partner"].create(
+            [{"name": "Joining A"}, {"name": "Joining B"}]
+        )
+        self._start_manager_tour("dunning_customers_join_and_leave")
+        self.assertEqual(one.dunning_sequence_id, sequence)
+        self.assertEqual(other.dunning_policy, "none")
+
+    def test_sequence_is_deleted_for_good(self):
+        sequence = self._create_strict_sequence()
+        sequence.action_start()
+        customer = self.env["res.partner"].create(
+            {"name": "Azure", "dunning_sequence_id": sequence.id}
+        )
+        invoice = self._create_invoice_due(customer)
+        self.env["dunning.enrollment"]._reconcile(invoice)
+        self._start_manager_tour("dunning_sequence_is_deleted_for_good")
+        self.assertFalse(sequence.exists())
+        self.assertFalse(customer.dunning_policy)
 
     def test_invoice_is_paused_and_resumed_with_billing_rights(self):
         self._create_user("dunning_billing", "account.group_account_invoice")

@@ -1,2 +1,5 @@
 from . import dunning_simulation
 from . import dunning_simulation_line
+from . import dunning_partner_enroll
+from . import dunning_sequence_delete
+from . import dunning_step_preview
