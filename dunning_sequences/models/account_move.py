@@ -71,6 +71,13 @@ class AccountMove(models.Model):
         copy=False,
         help="More addresses, separated by commas.",
     )
+    dunning_recipients_shown = fields.Char(
+        groups=BILLING,
+        string="Go To",
+        compute="_compute_dunning_recipients_shown",
+        help="Who gets the reminders of this invoice as things are, and where the "
+        "address comes from.",
+    )
     dunning_email_cc = fields.Char(groups=BILLING, string="Reminder Cc", copy=False)
     dunning_email_bcc = fields.Char(groups=BILLING, string="Reminder Bcc", copy=False)
     dunning_hold_ids = fields.Many2many(
@@ -440,6 +447,58 @@ class AccountMove(models.Model):
             ready -= mine - (due or mine.sorted("next_date")[:1])
         ready._remind_by_hand()
         return True
+
+    @api.depends(
+        "dunning_recipient_ids",
+        "dunning_email_to",
+        "partner_id",
+        "dunning_enrollment_ids",
+    )
+    @api.depends_context("lang")
+    def _compute_dunning_recipients_shown(self):
+        sources = dict(
+            self.env["dunning.reminder"]
+            ._fields["recipient_source"]
+            ._description_selection(self.env)
+        )
+        recipients = self._get_dunning_recipients()
+        for move in self:
+            whom = recipients[move.id]
+            if whom["to"]:
+                move.dunning_recipients_shown = self.env._(
+                    "%(addresses)s (from: %(origin)s)",
+                    addresses=", ".join(whom["to"]),
+                    origin=sources[whom["source"]],
+                )
+            else:
+                move.dunning_recipients_shown = self.env._("No e-mail address")
+
+    def action_dunning_off(self):
+        """No reminders for these invoices, whatever their customers follow (E15)."""
+        return self._set_dunning_policy("none")
+
+    def action_dunning_on(self):
+        """As their customers again (E16)."""
+        return self._set_dunning_policy(False)
+
+    def _set_dunning_policy(self, policy):
+        self.env["dunning.hold"].check_access("create")
+        sales = self.filtered(lambda m: m.move_type in ("out_invoice", "out_receipt"))
+        sales.write({"dunning_policy": policy, "dunning_sequence_id": False})
+        followed = sales.filtered(lambda m: m.dunning_status != "none")
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "success",
+                "message": self.env._(
+                    "%(count)s invoices, of which %(followed)s are followed now.",
+                    count=len(sales),
+                    followed=len(followed),
+                ),
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
+        }
 
     def action_view_dunning_reminders(self):
         action = self.env["ir.actions.act_window"]._for_xml_id(

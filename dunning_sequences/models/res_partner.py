@@ -1,6 +1,9 @@
 from odoo import api, fields, models
 from odoo.exceptions import AccessError
 
+#: Who sees what is computed from invoices: not everybody who may open a contact.
+BILLING = "account.group_account_invoice,account.group_account_readonly"
+
 #: Changes of a contact that the enrollments of its customer must follow.
 MARKING_FIELDS = {
     "dunning_policy",
@@ -70,6 +73,46 @@ class ResPartner(models.Model):
         string="Reminder Holds",
     )
     dunning_reminders_count = fields.Integer(compute="_compute_dunning_reminders_count")
+    dunning_shown_hold_ids = fields.Many2many(
+        comodel_name="dunning.hold",
+        string="Pauses, Promises and Disputes",
+        compute="_compute_dunning_shown_hold_ids",
+        groups=BILLING,
+        help="Of the customer and of his invoices.",
+    )
+    dunning_enrollment_ids = fields.One2many(
+        comodel_name="dunning.enrollment",
+        inverse_name="partner_id",
+        string="Coming Reminders",
+        domain=[("state", "!=", "stopped")],
+        groups=BILLING,
+    )
+    dunning_contact_ids = fields.Many2many(
+        comodel_name="res.partner",
+        string="Starred Contacts",
+        compute="_compute_dunning_contact_ids",
+        groups=BILLING,
+    )
+    dunning_currency_id = fields.Many2one(
+        comodel_name="res.currency",
+        string="Reminder Currency",
+        compute="_compute_dunning_amounts",
+        groups=BILLING,
+    )
+    dunning_amount_open = fields.Monetary(
+        string="Open",
+        currency_field="dunning_currency_id",
+        compute="_compute_dunning_amounts",
+        groups=BILLING,
+        help="What is open on posted invoices, in company currency.",
+    )
+    dunning_amount_overdue = fields.Monetary(
+        string="Overdue",
+        currency_field="dunning_currency_id",
+        compute="_compute_dunning_amounts",
+        groups=BILLING,
+        help="The part of it that is past its due date.",
+    )
 
     @api.model
     def _selection_dunning_catch_up(self):
@@ -98,6 +141,66 @@ class ResPartner(models.Model):
             partner.dunning_reminders_count = counts.get(
                 partner.commercial_partner_id, 0
             )
+
+    @api.depends_context("company")
+    def _compute_dunning_shown_hold_ids(self):
+        customers = self.commercial_partner_id
+        holds = self.env["dunning.hold"].search(
+            [
+                ("company_id", "=", self.env.company.id),
+                "|",
+                ("partner_id", "in", customers.ids),
+                ("move_ids.commercial_partner_id", "in", customers.ids),
+            ]
+        )
+        for partner in self:
+            customer = partner.commercial_partner_id
+            partner.dunning_shown_hold_ids = holds.filtered(
+                lambda hold, customer=customer: (
+                    customer in (hold.partner_id | hold.move_ids.commercial_partner_id)
+                )
+            )
+
+    def _compute_dunning_contact_ids(self):
+        contacts = self.search(
+            [
+                ("commercial_partner_id", "in", self.commercial_partner_id.ids),
+                ("dunning_contact", "=", True),
+            ]
+        ).grouped("commercial_partner_id")
+        for partner in self:
+            partner.dunning_contact_ids = contacts.get(
+                partner.commercial_partner_id, False
+            )
+
+    @api.depends_context("company")
+    def _compute_dunning_amounts(self):
+        """Of the whole customer, in the company of the context: receivable lines."""
+        company = self.env.company
+        today = company._dunning_today()
+        lines = [
+            ("company_id", "=", company.id),
+            ("partner_id.commercial_partner_id", "in", self.commercial_partner_id.ids),
+            ("display_type", "=", "payment_term"),
+            ("move_id.move_type", "in", ("out_invoice", "out_receipt")),
+            ("parent_state", "=", "posted"),
+            ("reconciled", "=", False),
+        ]
+        Line = self.env["account.move.line"]
+        amounts = []
+        for domain in (lines, [*lines, ("date_maturity", "<", today)]):
+            totals = {}
+            for partner, total in Line._read_group(
+                domain, ["partner_id"], ["amount_residual:sum"]
+            ):
+                customer = partner.commercial_partner_id
+                totals[customer] = totals.get(customer, 0) + total
+            amounts.append(totals)
+        for partner in self:
+            customer = partner.commercial_partner_id
+            partner.dunning_currency_id = company.currency_id
+            partner.dunning_amount_open = amounts[0].get(customer, 0)
+            partner.dunning_amount_overdue = amounts[1].get(customer, 0)
 
     # ------------------------------------------------------------------------
     # PAUSE

@@ -22,4 +22,5 @@ from . import test_i18n
 from . import test_tours
 from . import test_sequence_form
 from . import test_undo
+from . import test_views
 from . import test_work_list

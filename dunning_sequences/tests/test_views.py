@@ -1,0 +1,54 @@
+from .common import DunningCommon
+
+
+class TestShown(DunningCommon):
+    """What the forms of an invoice and of a customer say."""
+
+    def test_the_invoice_says_who_gets_its_reminders_and_why(self):
+        invoice = self._create_invoice_due("03-01")
+        self.assertIn("(from: The invoice address)", invoice.dunning_recipients_shown)
+        self._create_contact(self.customer, "Ann", dunning_contact=True)
+        self.env.invalidate_all()
+        self.assertIn("ann@", invoice.dunning_recipients_shown)
+        self.assertIn("reminder contacts", invoice.dunning_recipients_shown)
+        invoice.dunning_email_to = "boss@customer.example.com"
+        self.assertIn(
+            "boss@customer.example.com (from: The", invoice.dunning_recipients_shown
+        )
+        self.customer.email = False
+        invoice.dunning_email_to = False
+        self.customer.child_ids.email = False
+        self.env.invalidate_all()
+        self.assertEqual(invoice.dunning_recipients_shown, "No e-mail address")
+
+    def test_the_customer_shows_what_is_open_and_overdue(self):
+        self._create_invoice_due("03-01", 100)
+        part = self._create_invoice_due("03-05", 50)
+        self.pay(part, 20)
+        contact = self._create_contact(self.customer, "Ann")
+        self.travel("03-03")
+        self.env.invalidate_all()
+        for partner in (self.customer, contact):
+            self.assertEqual(partner.dunning_amount_open, 130)
+            self.assertEqual(partner.dunning_amount_overdue, 100)
+
+    def test_the_customer_shows_his_holds_and_those_of_his_invoices(self):
+        invoice = self._create_invoice_due("03-01")
+        other = self._create_invoice_due("03-01", customer=self._create_customer("B"))
+        (invoice + other).dunning_disputed = True
+        self.customer.dunning_paused = True
+        holds = self.customer.dunning_shown_hold_ids
+        self.assertEqual(sorted(holds.mapped("kind")), ["dispute", "pause"])
+        self.assertEqual(holds.move_ids, invoice)
+
+    def test_reminders_are_switched_off_and_on_in_bulk(self):
+        self._create_default((7,))
+        invoices = self._create_invoice_due("03-01") + self._create_invoice_due("03-02")
+        self.run_day("03-05")
+        action = invoices.action_dunning_off()
+        self.assertIn("2 invoices, of which 0", action["params"]["message"])
+        self.assertEqual(set(invoices.mapped("dunning_status")), {"none"})
+        self.run_on("03-08..03-10")
+        self.assertReminders(invoices)
+        action = invoices.action_dunning_on()
+        self.assertIn("2 invoices, of which 2", action["params"]["message"])
