@@ -10,6 +10,7 @@ from . import dunning_enrollment
 from . import reconcile
 from . import guard
 from . import simulate
+from . import payment_transaction
 from . import recipients
 from . import dunning_reminder
 from . import dunning_reminder_line

@@ -701,6 +701,32 @@ class TestMarks(DunningCommon):
             self.invoice.dunning_policy = "none"
         self.assertNext(self.invoice, "stopped", reason="no_sequence")
 
+    def test_an_online_payment_begins_and_fails(self):
+        methods = self.env["payment.method"].sudo().with_context(active_test=False)
+        provider = self.env["payment.provider"].sudo()
+        provider = provider.create({"name": "Shop", "company_id": self.company.id})
+        with self.happens(self.invoice):
+            transaction = (
+                self.env["payment.transaction"]
+                .sudo()
+                .create(
+                    {
+                        "provider_id": provider.id,
+                        "payment_method_id": methods.search([], limit=1).id,
+                        "reference": "dunning",
+                        "amount": 100,
+                        "currency_id": self.invoice.currency_id.id,
+                        "partner_id": self.customer.id,
+                        "state": "pending",
+                        "invoice_ids": [Command.set(self.invoice.ids)],
+                    }
+                )
+            )
+        self.assertNext(self.invoice, "held", "03-15 S2", reason="transaction")
+        with self.happens(self.invoice):
+            transaction.state = "cancel"
+        self.assertNext(self.invoice, "running", "03-15 S2")
+
     # ------------------------------------------------------------------------
     # CUSTOMERS
     # ------------------------------------------------------------------------
