@@ -33,6 +33,7 @@ from . import mail_template
 from . import account_move
 from . import account_move_line
 from . import account_partial_reconcile
+from . import resource_calendar
 from . import res_partner
 from . import res_company
 from . import res_config_settings

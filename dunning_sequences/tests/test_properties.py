@@ -901,6 +901,28 @@ class TestMarks(DunningCommon):
                 self.a[fname] = False
             self.assertNext(self.invoice, "running", "03-15 S2")
 
+    def test_days_off_change(self):
+        """15 March is a Sunday, and the Monday after it becomes a holiday."""
+        calendar = self.company.resource_calendar_id.copy()
+        with self.happens(self.all):
+            self.a.calendar_id = calendar
+        self.assertNext(self.invoice, "running", "03-16 S2")
+        with self.happens(self.all):
+            holiday = self.env["resource.calendar.leaves"].create(
+                {
+                    "calendar_id": calendar.id,
+                    "date_from": "2026-03-16 00:00:00",
+                    "date_to": "2026-03-16 23:59:59",
+                }
+            )
+        self.assertNext(self.invoice, "running", "03-17 S2")
+        with self.happens(self.all):
+            holiday.unlink()
+        self.assertNext(self.invoice, "running", "03-16 S2")
+        with self.happens(self.all):
+            calendar.attendance_ids.filtered(lambda r: r.dayofweek == "0").unlink()
+        self.assertNext(self.invoice, "running", "03-17 S2")
+
     # ------------------------------------------------------------------------
     # ONE INVOICE CONCERNS THE OTHERS OF ITS CUSTOMER
     # ------------------------------------------------------------------------
