@@ -17,26 +17,31 @@ class DunningReminder(models.Model):
         :return: those whose text changed since it was proposed
         """
         self._lock_for_decision()
-        changed = self.browse()
-        for reminder in self:
-            company = reminder.company_id
-            reminder = reminder.with_company(company)
-            before = (reminder.subject, reminder.body)
-            if not reminder._recheck_content(company._dunning_today()):
-                continue
-            reminder.write(
-                {
-                    "state": READY_STATES[reminder.channel],
-                    "origin": "approved",
-                    "approved_by": self.env.uid,
-                    "failure_reason": False,
-                }
-            )
-            reminder._release()
-            if before != (reminder.subject, reminder.body):
-                changed += reminder
+        approved, changed = self.browse(), self.browse()
+        for company, group in self.grouped("company_id").items():
+            group = group.with_company(company)
+            today = company._dunning_today()
+            facts = group._read_facts(today)
+            for reminder in group:
+                before = (reminder.subject, reminder.body)
+                if not reminder._recheck_content(today, facts):
+                    continue
+                approved += reminder
+                if before != (reminder.subject, reminder.body):
+                    changed += reminder
+        for channel, group in approved.grouped("channel").items():
+            group.write(group._prepare_approved_vals(READY_STATES[channel]))
+        approved._release()
         self._after_decision()
         return changed
+
+    def _prepare_approved_vals(self, state):
+        return {
+            "state": state,
+            "origin": "approved",
+            "approved_by": self.env.uid,
+            "failure_reason": False,
+        }
 
     def _skip(self):
         """Count as done what is not to be sent."""

@@ -217,21 +217,39 @@ class DunningReminder(models.Model):
         self.next_try = now + timedelta(days=days)
         self._trigger_later(self.next_try)
 
-    def _recheck_content(self, today):
-        """Take out what must not be said, and say the rest as it is today."""
+    def _read_facts(self, today):
+        """Return what decides about these reminders now, read for all at once.
+
+        :return: ({line id: why not}, {line id: amount due}, {invoice id: recipients})
+        """
+        lines = self.line_ids.filtered(lambda line: not line.dropped)
+        return (
+            *self._get_objections(lines, today),
+            lines.move_id._get_dunning_recipients(),
+        )
+
+    def _recheck_content(self, today, facts=None):
+        """Take out what must not be said, and say the rest as it is today.
+
+        :param facts: see `_read_facts`
+        """
         lines = self._get_current_lines()
-        objections, amounts = self._get_objections(lines, today)
+        objections, amounts, recipients = facts or self._read_facts(today)
         refused = lines.filtered(lambda line: line.id in objections)
         if refused == lines:
             Enrollment = self.env["dunning.enrollment"]
-            self._cancel(Enrollment._get_reason_labels(objections.values()))
+            reasons = [objections[line.id] for line in lines]
+            self._cancel(Enrollment._get_reason_labels(reasons))
             return False
         if self.channel == "email":
-            refused += self._refresh_recipients(lines - refused)
-        refused.dropped = True
+            refused += self._refresh_recipients(lines - refused, recipients)
+        if refused:
+            refused.dropped = True
         for line in lines - refused:
-            line.amount = amounts[line.id]
-        self.date = today
+            if line.amount != amounts[line.id]:
+                line.amount = amounts[line.id]
+        if self.date != today:
+            self.date = today
         if self.fingerprint != self._get_fingerprint() or refused:
             self._compose_anew()
         return self.state in ("queued", *STATES_PENDING)
@@ -297,13 +315,12 @@ class DunningReminder(models.Model):
             ignored.add("not_sent")
         return None if reason in ignored else reason
 
-    def _refresh_recipients(self, lines):
+    def _refresh_recipients(self, lines, found):
         """Follow recipients that changed since; return the lines that do not.
 
         One mail goes to one set of recipients: an invoice that was given others
         leaves the mail, and enters one of its own on the next run.
         """
-        found = lines.move_id._get_dunning_recipients()
         vals = {
             line: self._prepare_recipient_vals(found[line.move_id.id]) for line in lines
         }

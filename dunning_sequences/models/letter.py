@@ -14,11 +14,16 @@ class DunningReminder(models.Model):
         with nothing left is cancelled, with the reason.
         """
         self._lock_for_decision()
-        for reminder in self:
-            company = reminder.company_id
+        for company, group in self.grouped("company_id").items():
+            group = group.with_company(company)
             today = company._dunning_today()
-            if reminder.with_company(company)._recheck_content(today):
-                reminder.write({"state": "sent", "sent_on": today})
+            facts = group._read_facts(today)
+            printed = group.filtered(
+                lambda letter, today=today, facts=facts: letter._recheck_content(
+                    today, facts
+                )
+            )
+            printed.write({"state": "sent", "sent_on": today})
         self.filtered(lambda r: r.state == "sent")._create_notes()
         self._after_decision()
 

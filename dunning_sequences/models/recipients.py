@@ -55,9 +55,11 @@ class AccountMove(models.Model):
         }
 
     def _get_dunning_postal_partner(self):
+        """The invoice address; the customer's, when that is an e-mail address only."""
         self.ensure_one()
         address = self.partner_id.address_get(["invoice"])["invoice"]
-        return self.env["res.partner"].browse(address)
+        contact = self.env["res.partner"].browse(address)
+        return contact if contact.city else self.commercial_partner_id
 
     def _get_dunning_lang(self, recipients):
         """The reader's language, else the customer's, else the company's."""

@@ -77,6 +77,13 @@ class TestLetters(ChannelCommon):
         self.run_day("03-09")
         self.assertEqual(self.get_last_reminder(invoice).state, "to_print")
 
+    def test_an_invoice_contact_without_an_address_has_that_of_his_company(self):
+        self._create_contact(self.customer, "Ann", type="invoice")
+        self._create_default({"delay": 7, "channel": "letter"})
+        self._create_invoice_due("03-01")
+        letter = self.run_day("03-08")
+        self.assertEqual(letter._get_letter_address(), self.customer)
+
     def test_who_has_no_e_mail_address_gets_a_letter(self):
         self.customer.email = False
         self._create_default({"delay": 7, "channel": "letter"})

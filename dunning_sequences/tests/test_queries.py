@@ -206,7 +206,7 @@ class TestQueries(DunningCommon):
         counts = self._count_by_hand(
             lambda _invoices, reminders: reminders.action_approve(), mode="approval"
         )
-        self.assertDoesNotGrow(*counts, per_invoice=18)
+        self.assertDoesNotGrow(*counts, per_invoice=8)
 
     def test_skipping_what_waits_for_approval(self):
         counts = self._count_by_hand(
