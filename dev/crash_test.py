@@ -75,8 +75,7 @@ def set_up(env, smtp_port):
 
     :return: the ids of the invoices
     """
-    company = env.company
-    company.write(
+    env.company.write(
         {
             "email": "company@crash.example.com",
             "dunning_tz": "UTC",
@@ -84,6 +83,13 @@ def set_up(env, smtp_port):
             "dunning_hour_to": 24,
         }
     )
+    set_up_mail_server(env, smtp_port)
+    invoices = set_up_invoices(env)
+    set_up_sequence(env)
+    return invoices.ids
+
+
+def set_up_mail_server(env, smtp_port):
     env["ir.mail_server"].search([]).active = False
     env["ir.mail_server"].create(
         {
@@ -94,6 +100,10 @@ def set_up(env, smtp_port):
             "from_filter": "crash.example.com",
         }
     )
+
+
+def set_up_invoices(env):
+    """One a customer."""
     customers = env["res.partner"].create(
         [
             {"name": f"C{number}", "email": f"c{number}@customer.example.com"}
@@ -101,6 +111,7 @@ def set_up(env, smtp_port):
         ]
     )
     due = fields.Date.today() - timedelta(days=7)
+    work = {"name": "Work", "price_unit": 100, "tax_ids": [Command.clear()]}
     invoices = env["account.move"].create(
         [
             {
@@ -109,42 +120,35 @@ def set_up(env, smtp_port):
                 "invoice_date": due - timedelta(days=30),
                 "invoice_date_due": due,
                 "invoice_payment_term_id": False,
-                "invoice_line_ids": [
-                    Command.create(
-                        {
-                            "name": "Work",
-                            "price_unit": 100,
-                            "tax_ids": [Command.clear()],
-                        }
-                    )
-                ],
+                "invoice_line_ids": [Command.create(work)],
             }
             for customer in customers
         ]
     )
     invoices.action_post()
+    return invoices
+
+
+def set_up_sequence(env):
+    """One step, due today, for everybody."""
+    step = {
+        "name": "S1",
+        "delay": 7,
+        "content": "text",
+        "subject": "Invoice {{ invoice_number }}.",
+        "body": "<p>{{ amount_due }}</p>",
+    }
     sequence = env["dunning.sequence"].create(
         {
             "name": "Crash",
-            "company_id": company.id,
+            "company_id": env.company.id,
             "user_id": False,
             "catch_up": "first",
-            "step_ids": [
-                Command.create(
-                    {
-                        "name": "S1",
-                        "delay": 7,
-                        "content": "text",
-                        "subject": "Invoice {{ invoice_number }}.",
-                        "body": "<p>{{ amount_due }}</p>",
-                    }
-                )
-            ],
+            "step_ids": [Command.create(step)],
         }
     )
     sequence.action_start()
-    company.dunning_sequence_id = sequence
-    return invoices.ids
+    env.company.dunning_sequence_id = sequence
 
 
 def work(database, seed, deadly):

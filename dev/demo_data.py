@@ -1,12 +1,15 @@
 """What the demo is about: a company, its customers and their invoices.
 
-Days are numbers: day 0 is the eve of the story, day 60 is today. All names are made
-up; addresses end in .example, phone numbers are those kept free for fiction.
+Days are numbers: day 0 is the eve of the story, day 75 is today, so the days of the
+week are others each time. All names are made up; addresses end in .example, phone
+numbers are those kept free for fiction.
 """
 
 from collections import namedtuple
 
-DAYS = 60
+DAYS = 75
+#: Odoo's scheduled actions stand still on these days; people go on working.
+DOWNTIME = range(43, 57)
 
 COMPANY = {
     "name": "Atelier Beaumont SAS",
@@ -49,8 +52,17 @@ oconnor | O'Connor Architects | IE | 31 Merrion Row | D02 KW80 | Dublin | office
 whitfield | Whitfield Partners LLP | GB | 8 Temple Court | EC4Y 7AA | London | -
   > Ann Whitfield | ann@whitfield.example | invoice
 meyer | Meyer Consulting | IE | 2 Harbour Street | H91 X4Y2 | Galway | hello@meyer.example
+vidal | Charpentes Vidal | FR | 44 route de Genève | 73000 | Chambéry | compta@charpentes-vidal.example
+fournil | Le Fournil des Halles | FR | 102 cours Lafayette | 69003 | Lyon | bonjour@fournil-des-halles.example
+garonne | Transports de la Garonne | FR | 8 quai de Brienne | 31000 | Toulouse | -
+  > Paul Castan | paul.castan@transports-garonne.example | star
+imagine | Studio Imagine | FR | 15 rue du Faubourg | 44000 | Nantes | studio@imagine.example
+harbour | Harbour Fittings Ltd | GB | 3 Quay Street | PL1 2JT | Plymouth | ledger@harbour-fittings.example
+serres | Serres du Midi | FR | 70 chemin des Maraîchers | 84000 | Avignon | gestion@serres-du-midi.example
 """  # noqa: E501
 KEY_ACCOUNTS = ("vauban", "whitfield")
+#: On working days only: two mails, one of them approved, a call, a letter, a visit.
+TRADE = ("vidal", "fournil", "garonne", "imagine", "harbour", "serres")
 NO_REMINDERS = ("meyer",)
 
 Invoice = namedtuple("Invoice", "customer issued due net payments notes")
@@ -119,25 +131,61 @@ whitfield         -2    28   4300.00   45
 whitfield         20    48   2750.00   -
 meyer            -10     5    300.00   -
 meyer             20    50    410.00   -
+vidal            -28     2   1180.00   -
+vidal             32    62    640.00   -
+fournil          -18    12    930.00   37
+fournil           24    54    415.00   -
+garonne          -24     6   2260.00   -
+garonne            0    30    780.00   -
+imagine          -16    14    560.00   36
+harbour          -22     8   1475.00   -              GBP
+serres             6    36   1340.00   70
+serres             6    36    290.00   50
 """
 
 #: What else happens: day, what, customer, which of his invoices, and details.
 STORY = [
     (12, "address", "arts", None, "bonjour@cafe-des-arts.example"),
+    (12, "promise", "roussel", 2, 22),
     (13, "address", "atlas", None, "compta@atlas-travaux.example"),
     (14, "start_anyway", "girard", 1, None),
     (16, "pause", "oconnor", None, 34),
     (17, "copy", "vauban", 3, "refuse.archives@groupe-vauban.example"),
     (18, "block", "girard", 2, None),
+    (21, "promise", "harbour", 1, 27),
     (27, "bounce_cheque", "whitfield", 1, None),
+    (30, "move", "northgate", None, "trade"),
     (33, "unblock", "girard", 2, None),
-    (53, "pause_invoice", "morel", 4, 67),
+    (33, "dispute", "dupont", 4, "Two chairs of the wrong colour"),
+    (58, "pause_invoice", "morel", 4, 70),
+    (60, "settle", "dupont", 4, None),
+    (64, "postpone", "girard", 4, 68),
 ]
+#: Days after its date on which a promise is broken: the payment may be on its way.
+GRACE = 3
 #: The mail server cannot be reached on this day: its mails leave on the next one.
 MAIL_SERVER_DOWN = 31
 
+#: What waits for the accountant she does the same day, week-ends apart. But for these:
+#: (customer, invoice, step): days later, or never.
+NEVER = 999
+LATER = {
+    ("fournil", 1, "Second reminder"): 3,
+    ("garonne", 1, "Second reminder"): 1,
+    ("garonne", 1, "Phone call"): NEVER,
+    ("garonne", 1, "Formal letter"): 2,
+    ("imagine", 1, "Second reminder"): NEVER,
+    ("harbour", 1, "Visit"): 1,
+    # Still there on the last day:
+    ("vidal", 2, "Second reminder"): NEVER,
+    ("fournil", 2, "Phone call"): NEVER,
+    ("garonne", 2, "Formal letter"): NEVER,
+}
+#: And this one she does not send.
+SKIPPED = {("garonne", 1, "Second reminder")}
+
 #: The last step of the key accounts is typed on the step, in both languages.
-TYPED = {
+NOTE = {
     "en_US": (
         "Personal note",
         "{{ company_name }}: a word about invoice {{ invoice_number }}",
@@ -160,6 +208,19 @@ TYPED = {
         "<p>{{ sender_name }}<br>{{ sender_phone }}</p>",
     ),
 }
+
+#: The letter that the addon's demo data has in English.
+LETTER_FR = (
+    "Mise en demeure",
+    "Facture {{ invoice_number }} : à régler avant le {{ new_deadline }}",
+    "<p>Bonjour {{ contact_name }},</p>"
+    "<p>Malgré nos relances, {{ amount_due }} restent à régler depuis {{ days_late }} "
+    "jours. Nous vous mettons en demeure de régler cette somme avant le "
+    "{{ new_deadline }}.</p>"
+    "{{ invoice_table }}"
+    "{% if bank_account %}<p>Compte bancaire : {{ bank_account }}</p>{% endif %}"
+    "<p>{{ sender_name }}<br>{{ sender_phone }}</p>",
+)
 
 
 def read_customers():

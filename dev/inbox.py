@@ -368,81 +368,85 @@ def mail_html(mail):
     return f'<base target="_blank">{text}'
 
 
+class Page(BaseHTTPRequestHandler):
+    """Answers for one inbox: see `page_class`."""
+
+    protocol_version = "HTTP/1.1"
+    inbox = None
+
+    def do_GET(self):
+        # The mails hold access links. A page from elsewhere must not read them
+        # by having its own name point to this machine.
+        if self.headers.get("Host", "").split(":")[0] not in ("localhost", HOST):
+            return self.answer(403, "Only as localhost.")
+        url = urlsplit(self.path)
+        try:
+            return self.route(url.path, parse_qs(url.query))
+        except (LookupError, ValueError, OSError):
+            return self.answer(404, page("Not found", "<p>There is no such page.</p>"))
+
+    do_HEAD = do_GET
+
+    def route(self, path, args):
+        if path == "/":
+            start = max(int(args.get("start", ["0"])[0]), 0)
+            query = args.get("q", [""])[0]
+            return self.answer(200, list_page(self.inbox, query, start))
+        found = re.fullmatch(r"/mail/([\w-]+)(?:/(html|source|part/(\d+)))?", path)
+        if not found:
+            raise LookupError(path)
+        name, view, number = found.groups()
+        mail = self.inbox.mail(self.inbox.folder / f"{name}.eml")
+        if not view:
+            return self.answer(200, mail_page(mail))
+        if view == "html":
+            return self.answer(200, mail_html(mail), policy=MAIL_POLICY)
+        if view == "source":
+            return self.answer(200, mail.source, "text/plain; charset=utf-8")
+        return self.answer_part(mail.parts()[int(number)])
+
+    def answer_part(self, part):
+        """Pictures are shown in the mail; anything else is saved, never opened."""
+        kind = part.get_content_type()
+        inline = kind in ("image/png", "image/jpeg", "image/gif")
+        return self.answer(
+            200,
+            part.get_payload(decode=True) or b"",
+            kind if inline else "application/octet-stream",
+            filename=None if inline else part.get_filename() or "part",
+        )
+
+    def answer(
+        self,
+        status,
+        data,
+        kind="text/html; charset=utf-8",
+        policy=PAGE_POLICY,
+        filename=None,
+    ):
+        if isinstance(data, str):
+            data = data.encode("utf-8", "replace")
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Security-Policy", policy)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cache-Control", "no-store")
+        if filename:
+            disposition = f"attachment; filename*=UTF-8''{quote(filename)}"
+            self.send_header("Content-Disposition", disposition)
+        self.end_headers()
+        if self.command != "HEAD":
+            with suppress(ConnectionError):
+                self.wfile.write(data)
+
+    def log_message(self, format, *args):
+        pass
+
+
 def page_class(inbox):
-    class Page(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self):
-            # The mails hold access links. A page from elsewhere must not read them
-            # by having its own name point to this machine.
-            if self.headers.get("Host", "").split(":")[0] not in ("localhost", HOST):
-                return self.answer(403, "Only as localhost.")
-            url = urlsplit(self.path)
-            try:
-                return self.route(url.path, parse_qs(url.query))
-            except (LookupError, ValueError, OSError):
-                return self.answer(
-                    404, page("Not found", "<p>There is no such page.</p>")
-                )
-
-        do_HEAD = do_GET
-
-        def route(self, path, args):
-            if path == "/":
-                start = int(args.get("start", ["0"])[0])
-                return self.answer(
-                    200, list_page(inbox, args.get("q", [""])[0], max(start, 0))
-                )
-            found = re.fullmatch(r"/mail/([\w-]+)(?:/(html|source|part/(\d+)))?", path)
-            if not found:
-                raise LookupError(path)
-            name, view, number = found.groups()
-            mail = inbox.mail(inbox.folder / f"{name}.eml")
-            if not view:
-                return self.answer(200, mail_page(mail))
-            if view == "html":
-                return self.answer(200, mail_html(mail), policy=MAIL_POLICY)
-            if view == "source":
-                return self.answer(200, mail.source, "text/plain; charset=utf-8")
-            part = mail.parts()[int(number)]
-            data = part.get_payload(decode=True) or b""
-            kind = part.get_content_type()
-            inline = kind in ("image/png", "image/jpeg", "image/gif")
-            return self.answer(
-                200,
-                data,
-                kind if inline else "application/octet-stream",
-                filename=None if inline else part.get_filename() or "part",
-            )
-
-        def answer(
-            self,
-            status,
-            data,
-            kind="text/html; charset=utf-8",
-            policy=PAGE_POLICY,
-            filename=None,
-        ):
-            if isinstance(data, str):
-                data = data.encode("utf-8", "replace")
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("Content-Security-Policy", policy)
-            self.send_header("X-Content-Type-Options", "nosniff")
-            self.send_header("Cache-Control", "no-store")
-            if filename:
-                disposition = f"attachment; filename*=UTF-8''{quote(filename)}"
-                self.send_header("Content-Disposition", disposition)
-            self.end_headers()
-            if self.command != "HEAD":
-                with suppress(ConnectionError):
-                    self.wfile.write(data)
-
-        def log_message(self, format, *args):
-            pass
-
-    return Page
+    """The standard library makes one object a request: the inbox is the class's."""
+    return type("Page", (Page,), {"inbox": inbox})
 
 
 def main():

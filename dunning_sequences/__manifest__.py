@@ -34,6 +34,10 @@
         "wizards/dunning_simulation_line_views.xml",
         "wizards/dunning_simulation_views.xml",
     ],
+    "demo": [
+        "demo/dunning_sequence_demo.xml",
+        "demo/res_partner_demo.xml",
+    ],
     "assets": {
         "web.assets_backend": ["dunning_sequences/static/src/**/*"],
         "web.assets_tests": ["dunning_sequences/static/tests/tours/**/*"],
