@@ -326,6 +326,39 @@ class DunningEnrollment(models.Model):
             enrollments.sudo()._start(company._dunning_today(), "latest")
         return True
 
+    def action_restart(self):
+        """Begin again with the first step: what was said so far counts no more.
+
+        For a new due date that was agreed on, for instance. The history stays.
+        """
+        self.check_access("read")
+        self.env["dunning.hold"].check_access("create")
+        again = self.filtered(lambda e: e.state != STATE_STOPPED)
+        if not again:
+            raise UserError(self.env._("What is paid or left out cannot be restarted."))
+        for company, enrollments in again.sudo().grouped("company_id").items():
+            enrollments._forget_reminders()
+            enrollments._start(company._dunning_today(), "first")
+        return True
+
+    def _forget_reminders(self):
+        """Past reminders stay, and count no more; those that wait are cancelled.
+
+        :raise UserError: while one is about to leave
+        """
+        keys = {(e.move_id, e.due_date) for e in self}
+        lines = self.move_id.dunning_reminder_line_ids.filtered(
+            lambda line: line.counts and (line.move_id, line.due_date) in keys
+        )
+        if "queued" in lines.mapped("state"):
+            raise UserError(
+                self.env._("A reminder is about to leave: cancel it, or wait for it.")
+            )
+        self.env["dunning.reminder"]._get_pending_lines(self)._drop(
+            self.env._("Restarted by %(user)s.", user=self.env.user.name)
+        )
+        lines.replaced = True
+
     def _start(self, today, catch_up):
         """Enter anew, today. See `plan.enter` for ``catch_up``."""
         self.write({"entered_on": today, "catch_up": catch_up, "first_step_id": False})

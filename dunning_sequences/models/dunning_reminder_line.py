@@ -56,6 +56,10 @@ class DunningReminderLine(models.Model):
         readonly=True,
         help="Paid or held before the reminder left, which left without it.",
     )
+    replaced = fields.Boolean(
+        readonly=True,
+        help="Its instalment was restarted: the steps before count no more.",
+    )
     counts = fields.Boolean(
         compute="_compute_counts",
         store=True,
@@ -70,10 +74,11 @@ class DunningReminderLine(models.Model):
     )
     _move_idx = models.Index("(move_id, due_date, id)")
 
-    @api.depends("reminder_id.state", "dropped")
+    @api.depends("reminder_id.state", "dropped", "replaced")
     def _compute_counts(self):
         for line in self:
-            line.counts = not line.dropped and line.reminder_id.state not in STATES_VOID
+            void = line.reminder_id.state in STATES_VOID
+            line.counts = not (void or line.dropped or line.replaced)
 
     def _drop(self, reason):
         """Take instalments out of reminders; an empty reminder is cancelled."""

@@ -63,6 +63,38 @@ class TestUndo(DunningCommon):
             self.reminder.with_user(reader).action_undo()
 
 
+class TestRestart(DunningCommon):
+    """A person may let an instalment begin again: by itself nothing ever does."""
+
+    def test_from_the_first_step_with_the_history_kept(self):
+        self._create_default((7,), (14,))
+        invoice = self._create_invoice_due("03-01")
+        self.run_on("03-08", "03-15")
+        self.change_due_date(invoice, "04-01")
+        self.run_on("03-16")
+        self.assertNext(invoice, "done")
+        invoice.dunning_enrollment_ids.action_restart()
+        self.assertNext(invoice, "running", "04-08 S1")
+        self.run_on("03-17", "04-08", "04-15")
+        self.assertReminders(invoice, "04-08 S1", "04-15 S2")
+        self.assertEqual(len(invoice.dunning_reminder_ids), 4)
+
+    def test_what_waits_for_approval_is_cancelled(self):
+        self._create_default({"delay": 7, "mode": "approval"})
+        invoice = self._create_invoice_due("03-01")
+        reminder = self.run_day("03-08")
+        invoice.dunning_enrollment_ids.action_restart()
+        self.assertEqual(reminder.state, "cancelled")
+        self.assertNext(invoice, "running", "03-08 S1")
+
+    def test_not_while_a_reminder_is_about_to_leave(self):
+        self._create_default((7,))
+        invoice = self._create_invoice_due("03-01")
+        self.compose_day("03-08")
+        with self.assertRaisesRegex(UserError, "about to leave"):
+            invoice.dunning_enrollment_ids.action_restart()
+
+
 class TestDoubtful(DunningCommon):
     """The answer of the mail server was lost: a person says whether it arrived."""
 
