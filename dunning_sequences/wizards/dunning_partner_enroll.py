@@ -31,7 +31,6 @@ class DunningPartnerEnroll(models.TransientModel):
     )
     sequence_id = fields.Many2one(
         comodel_name="dunning.sequence",
-        string="Sequence",
         domain="[('company_id', 'parent_of', company_id)]",
     )
     default_sequence_name = fields.Char(compute="_compute_default_sequence_name")
