@@ -3,7 +3,8 @@
 Instalments are read once, as `reconcile` reads them. Day after day, `_decide` and
 `_guard_due` judge them as in a real run, and what would be said is added to the rows
 in memory. Supposed is that each reminder leaves on its date: approved, printed and
-done at once where a person has to; that nobody does manual steps; that nothing is paid.
+done at once where a person has to; that nobody does manual steps; that nothing is paid,
+though bank statements are loaded every day from tomorrow on.
 """
 
 from collections import defaultdict
@@ -24,7 +25,7 @@ QUEUED = ("leaving", "delayed")
 WRITTEN = (*PENDING_REASONS.values(), *QUEUED)
 
 #: Reasons that can end by themselves, on a day that nobody knows.
-UNCERTAIN = ("min_amount", "manual")
+UNCERTAIN = ("min_amount", "manual", "statements")
 
 #: Above, the effect of a change is not counted while somebody types.
 CHANGE_LIMIT = 20_000
@@ -33,13 +34,17 @@ ONE_DAY = timedelta(days=1)
 
 
 class Assumed:
-    """A sequence as it would be: some values are others, the rest is its own."""
+    """A sequence as it would be: some values are others, the rest is its own.
+
+    What is asked once is kept: it is asked for each instalment and day.
+    """
 
     def __init__(self, sequence, **values):
         self.__dict__.update(values, _sequence=sequence)
 
     def __getattr__(self, name):
-        return getattr(self._sequence, name)
+        value = self.__dict__[name] = getattr(self._sequence, name)
+        return value
 
 
 class AssumedSteps:
@@ -79,7 +84,8 @@ class AssumedSteps:
 class Memory:
     """What a simulation knows beside the database."""
 
-    def __init__(self):
+    def __init__(self, today):
+        self.today = today
         #: {(company id, customer id): day of the last reminder to him}
         self.contacts = {}
         #: {invoice id: recipients}: they are the same every day
@@ -108,7 +114,7 @@ class DunningEnrollment(models.Model):
             rows = [row for row in rows if row["residual"] and row["residual"] > 0]
             if sequence:
                 rows = self._assume_sequence(rows, sequence, as_default)
-            chunk = self.sudo().with_context(dunning_memory=Memory())
+            chunk = self.sudo().with_context(dunning_memory=Memory(today))
             yield from chunk._simulate_rows(rows, company, days, sequence)
 
     @api.model
@@ -155,11 +161,11 @@ class DunningEnrollment(models.Model):
     @api.model
     def _read_assumed_rhythms(self, rows, sequence, today):
         """As `_read_rhythms`; the simulated sequence is started today."""
-        rhythms = self._read_rhythms(rows)
-        if sequence and sequence.id in rhythms and sequence.state != "running":
-            own, *rest = rhythms[sequence.id]
-            started = Assumed(own, state="running", active=True, started_on=today)
-            rhythms[sequence.id] = (started, *rest)
+        started = {"state": "running", "active": True, "started_on": today}
+        rhythms = {}
+        for key, (own, *rest) in self._read_rhythms(rows).items():
+            starts = own == sequence and own.state != "running"
+            rhythms[key] = (Assumed(own, **(started if starts else {})), *rest)
         return rhythms
 
     # ------------------------------------------------------------------------
@@ -406,6 +412,16 @@ class DunningEnrollment(models.Model):
         )
 
     @api.model
+    def _read_statements(self, rows):
+        memory = self.env.context.get("dunning_memory")
+        if not memory:
+            return super()._read_statements(rows)
+        for row in rows:
+            row["old_statements"] = False
+        super()._read_statements([row for row in rows if row["today"] == memory.today])
+        return None
+
+    @api.model
     def _get_last_contacts(self, rows, sequences):
         contacts = super()._get_last_contacts(rows, sequences)
         memory = self.env.context.get("dunning_memory")
@@ -440,8 +456,8 @@ class DunningEnrollment(models.Model):
         moves = self.search_fetch(enrolled, ["move_id"]).move_id
         rows = self._read_instalments(moves.ids, None, {})
         rows = [row for row in rows if row["wanted_id"] == sequence.id]
-        now = self._read_rhythms(rows)
-        then = self._read_changed_rhythms(now, sequence, steps)
+        now = self._read_assumed_rhythms(rows, None, None)
+        then = self._read_changed_rhythms(rows, steps)
         decide_now = partial(self._decide, rhythms=now, planned={})
         decide_then = partial(self._decide, rhythms=then, planned={})
         counts = dict.fromkeys(("enter", "stop", "skip", "move"), 0)
@@ -454,13 +470,12 @@ class DunningEnrollment(models.Model):
         return counts
 
     @api.model
-    def _read_changed_rhythms(self, rhythms, sequence, steps):
-        """As `_read_rhythms`, with other steps of a sequence."""
-        if sequence.id not in rhythms:
-            return rhythms
-        own, _rhythm, *rest = rhythms[sequence.id]
-        changed = Assumed(own, step_ids=steps)
-        return {**rhythms, sequence.id: (changed, steps.get_rhythm(), *rest)}
+    def _read_changed_rhythms(self, rows, steps):
+        """As `_read_rhythms` of one sequence, with other steps."""
+        return {
+            key: (Assumed(own, step_ids=steps), steps.get_rhythm(), *rest)
+            for key, (own, _rhythm, *rest) in self._read_rhythms(rows).items()
+        }
 
     @api.model
     def _get_effect(self, before, after, steps):

@@ -212,6 +212,13 @@ class TestSimulation(SimulationCommon):
         told = self.assertComesTrue(days=3)
         self.assertEqual([fact[:2] for fact in told], [("03-09", "S1")])
 
+    def test_bank_statements_are_loaded_from_tomorrow_on(self):
+        self._create_default((7,))
+        self.company.dunning_statement_days = 3
+        self._create_invoice_due("03-01")
+        self.run_on("03-08")
+        self.assertTold(self.simulate(), "03-09 S1")
+
     # ------------------------------------------------------------------------
     # IT COMES TRUE
     # ------------------------------------------------------------------------

@@ -277,7 +277,7 @@ class DunningSimulation(models.TransientModel):
         day, step = self.env._("Day"), self.env._("Step")
         count, amount = self.env._("Instalments"), self.env._("Amount due")
         return {
-            "titles_by_step": [day, step, self.env._("How"), count, amount],
+            "titles_by_step": [day, step, count, amount],
             "titles_by_reason": [self.env._("Why"), count, amount],
             "titles_of_lines": [
                 day,
@@ -289,12 +289,14 @@ class DunningSimulation(models.TransientModel):
         }
 
     def _prepare_step_row(self, day, step, outcome, count, amount):
-        modes = dict(step._fields["mode"]._description_selection(self.env))
-        mode = "manual" if outcome == "by_hand" else step.mode
+        name = step.name
+        if outcome == "by_hand":
+            name = self.env._("%(step)s (by hand)", step=name)
+        elif step.mode == "approval":
+            name = self.env._("%(step)s (to approve)", step=name)
         return (
             format_date(self.env, day),
-            step.name,
-            modes.get(mode, ""),
+            name,
             count,
             formatLang(self.env, amount, currency_obj=self.currency_id),
         )
@@ -309,7 +311,9 @@ class DunningSimulation(models.TransientModel):
         )
 
     def action_view_reminders(self):
-        return self._get_lines_action({"search_default_to_come": 1})
+        return self._get_lines_action(
+            {"search_default_to_come": 1, "search_default_group_by_day": 1}
+        )
 
     def action_view_by_hand(self):
         return self._get_lines_action({"search_default_by_hand": 1})
