@@ -248,8 +248,7 @@ class DunningReminder(models.Model):
         for line in lines - refused:
             if line.amount != amounts[line.id]:
                 line.amount = amounts[line.id]
-        if self.date != today:
-            self.date = today
+        self.filtered(lambda reminder: reminder.date != today).date = today
         if self.fingerprint != self._get_fingerprint() or refused:
             self._compose_anew()
         return self.state in ("queued", *STATES_PENDING)

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
-from odoo.tools import format_datetime
+from odoo.tools import SQL, format_datetime
+
+from .dunning_reminder import STATES_PENDING
 
 #: Hours after which a job that should have run is late.
 LATE = timedelta(hours=3)
@@ -12,6 +14,50 @@ LATE = timedelta(hours=3)
 
 class DunningEnrollment(models.Model):
     _inherit = "dunning.enrollment"
+
+    todo_step_id = fields.Many2one(
+        comodel_name="dunning.sequence.step",
+        string="Step",
+        compute="_compute_todo_step_id",
+        help="The step that waits for a person, else the coming one.",
+    )
+
+    @api.depends("next_step_id")
+    def _compute_todo_step_id(self):
+        rows = self.env.execute_query(
+            SQL(
+                "SELECT id, %s FROM dunning_enrollment WHERE id = ANY(%s)",
+                self._get_todo_step_sql("dunning_enrollment"),
+                self.ids,
+            )
+        )
+        steps = dict(rows)
+        for enrollment in self:
+            enrollment.todo_step_id = steps.get(enrollment.id)
+
+    def _field_to_sql(self, alias, fname, query=None):
+        if fname == "todo_step_id":
+            return self._get_todo_step_sql(alias)
+        return super()._field_to_sql(alias, fname, query=query)
+
+    @api.model
+    def _get_todo_step_sql(self, alias):
+        """The step of the reminder that waits for this instalment of ``alias``."""
+        return SQL(
+            """
+            COALESCE((
+                SELECT line.step_id FROM dunning_reminder_line line
+                  JOIN dunning_reminder reminder ON reminder.id = line.reminder_id
+                 WHERE line.move_id = %(move)s AND line.due_date = %(due_date)s
+                   AND line.counts AND reminder.state = ANY(%(pending)s)
+              ORDER BY line.id DESC LIMIT 1
+            ), %(coming)s)
+            """,
+            move=SQL.identifier(alias, "move_id"),
+            due_date=SQL.identifier(alias, "due_date"),
+            coming=SQL.identifier(alias, "next_step_id"),
+            pending=list(STATES_PENDING),
+        )
 
     @api.model
     def action_open_work_list(self):

@@ -56,6 +56,21 @@ class TestWorkList(DunningCommon):
         self.get_last_reminder(doubtful).action_confirm_sent()
         self.assertEqual(self._get_list().move_id, answered)
 
+    def test_it_is_sorted_by_the_step_that_waits(self):
+        self._create_default({"delay": 7, "mode": "approval"}, (30,))
+        self._create_invoice_due("03-01")
+        self.run_day("03-08")
+        todo = self._get_list()
+        self.assertEqual(todo.todo_step_id.name, "S1")
+        ((step, count),) = self.Enrollment._read_group(
+            [("id", "in", todo.ids)], ["todo_step_id"], ["__count"]
+        )
+        self.assertEqual((step.name, count), ("S1", 1))
+        todo.action_approve()
+        self.deliver()
+        self.env.invalidate_all()
+        self.assertEqual(todo.todo_step_id.name, "S2")
+
     def test_nothing_to_decide_says_so(self):
         self._create_default((7,))
         invoice = self._create_invoice_due("03-01")
