@@ -351,7 +351,7 @@ registry.category("web_tour.tours").add("dunning_customers_join_and_leave", {
         ...stepUtils.saveForm(),
         {
             content: "Open all of them",
-            trigger: ".o_field_widget ~ p button[name=action_view_partners], .tab-pane button[name=action_view_partners]",
+            trigger: ".tab-pane button[name=action_view_partners]",
             run: "click",
         },
         {
@@ -376,7 +376,7 @@ registry.category("web_tour.tours").add("dunning_customers_join_and_leave", {
         },
         {
             content: "It says what that means",
-            trigger: ".modal .alert:contains(follow another)",
+            trigger: ".modal .alert:contains(who leave another sequence of their own: 1)",
         },
         {
             content: "Do it",
