@@ -24,8 +24,24 @@ QUEUED = ("leaving", "delayed")
 #: Reminders in these standings are written already.
 WRITTEN = (*PENDING_REASONS.values(), *QUEUED)
 
-#: Reasons that can end by themselves, on a day that nobody knows.
-UNCERTAIN = ("min_amount", "manual", "statements")
+#: Reasons that only end when something happens, which nothing does in a simulation.
+#: What waits for another one, such as an extension's, is looked at every day.
+LASTING = {
+    "dispute",
+    "pause",
+    "reply",
+    "blocked",
+    "no_followup",
+    "in_payment",
+    "transaction",
+    "payment_method",
+    "not_sent",
+    "sequence_off",
+    "older",
+    "no_recipient",
+    "no_address",
+    "failed",
+}
 
 #: Above, the effect of a change is not counted while somebody types.
 CHANGE_LIMIT = 20_000
@@ -303,7 +319,7 @@ class DunningEnrollment(models.Model):
             days.append(max(decision["next_date"], day + ONE_DAY))
         elif decision["hold_until"]:
             days.append(max(decision["hold_until"], day) + ONE_DAY)
-        elif decision["hold_reason"] in (*UNCERTAIN, *WRITTEN):
+        elif decision["hold_reason"] and decision["hold_reason"] not in LASTING:
             days.append(day + ONE_DAY)
         return min(days, default=None)
 

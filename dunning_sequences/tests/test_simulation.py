@@ -1,5 +1,6 @@
 import os
 from datetime import date, timedelta
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -211,6 +212,24 @@ class TestSimulation(SimulationCommon):
         self.drain()
         told = self.assertComesTrue(days=3)
         self.assertEqual([fact[:2] for fact in told], [("03-09", "S1")])
+
+    def test_the_holidays_of_an_extension_end_by_themselves(self):
+        """See the example in docs/extending.md."""
+        self._create_default((7,))
+        invoice = self._create_invoice_due("03-01")
+        Enrollment = self.env.registry["dunning.enrollment"]
+        original = Enrollment._get_hold_reason
+
+        def _get_hold_reason(enrollment, row, sequence):
+            if row["today"] < to_date("03-12"):
+                return "sleepy"
+            return original(enrollment, row, sequence)
+
+        self.travel("03-05")
+        self.drain()
+        with patch.object(Enrollment, "_get_hold_reason", _get_hold_reason):
+            self.assertTold(self.simulate(), "03-12 S1")
+        self.assertFalse(invoice.dunning_reminder_ids)
 
     def test_bank_statements_are_loaded_from_tomorrow_on(self):
         self._create_default((7,))

@@ -55,7 +55,6 @@ class DunningSimulationLine(models.TransientModel):
     )
     step_id = fields.Many2one(
         comodel_name="dunning.sequence.step",
-        string="Step",
         readonly=True,
         ondelete="cascade",
     )
