@@ -879,13 +879,14 @@ class TestMarks(DunningCommon):
         self.assertNext(self.invoice, "held", "03-15 S2", reason="sequence_off")
 
     def test_the_sequence_is_deleted(self):
+        """Its customers follow the company's default again."""
         self.b.partner_ids = self.customer
         self.drain()
         self.b.action_stop()
         with self.happens(self.invoice):
             self.drain()
             self.b.unlink()
-        self.assertNext(self.invoice, "stopped", reason="no_sequence")
+        self.assertNext(self.invoice, "running", "03-15 S2")
 
     def test_a_policy_of_the_sequence_changes(self):
         for fname, value, reason in (
