@@ -14,6 +14,7 @@
         "security/ir.model.access.csv",
         "data/mail_message_subtype_data.xml",
         "report/dunning_letter.xml",
+        "report/dunning_statement.xml",
         "data/reminder_templates.xml",
         "data/mail_template_data.xml",
         "data/dunning_sequence_data.xml",
@@ -33,6 +34,7 @@
         "views/dunning_sequences_menus.xml",
         "wizards/dunning_simulation_line_views.xml",
         "wizards/dunning_simulation_views.xml",
+        "wizards/dunning_reminder_compose_views.xml",
     ],
     "demo": [
         "demo/dunning_sequence_demo.xml",

@@ -26,6 +26,9 @@ from . import letter
 from . import undo
 from . import activity
 from . import missing_pdf
+from . import by_hand
+from . import composed
+from . import statement
 from . import test_message
 from . import outcome
 from . import ir_qweb

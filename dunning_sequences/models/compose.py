@@ -48,9 +48,12 @@ class DunningEnrollment(models.Model):
     @api.model
     def _ensure_portal_tokens(self, company, today):
         """Payment links need a token. By SQL: a write would recompute invoices."""
-        moves = self.search_fetch(
-            self._get_due_domain(company, today), ["move_id"]
-        ).move_id
+        due = self.search_fetch(self._get_due_domain(company, today), ["move_id"])
+        self._create_portal_tokens(due.move_id)
+        self._commit_progress()
+
+    @api.model
+    def _create_portal_tokens(self, moves):
         self.env.cr.execute(
             """
             UPDATE account_move SET access_token = gen_random_uuid()
@@ -63,7 +66,6 @@ class DunningEnrollment(models.Model):
         )
         if self.env.cr.rowcount:
             moves.invalidate_recordset(["access_token"])
-        self._commit_progress()
 
     @api.model
     def _compose_partners(self, company, partner_ids, today):
@@ -269,11 +271,11 @@ class DunningReminder(models.Model):
         modes = set(enrollments.next_step_id.mapped("mode"))
         brake = origin == "auto" and self.env.context.get("dunning_brake")
         waits = brake or (origin == "auto" and "approval" in modes)
-        ready = READY_STATES[enrollments[:1].next_step_id.channel]
         carrier = enrollments.sorted(
             lambda e: self._get_carrier_key(e.next_step_id, e.due_date)
         )[:1]
         sequence, step = carrier.sequence_id, carrier.next_step_id
+        channel = self._get_channel(recipients, step)
         return {
             "partner_id": carrier.partner_id.id,
             "partner_name": carrier.partner_id.name,
@@ -284,8 +286,8 @@ class DunningReminder(models.Model):
             "step_name": self._get_company_name(step),
             "move_id": carrier.move_id.id,
             "origin": origin,
-            "channel": step.channel,
-            "state": "to_approve" if waits else ready,
+            "channel": channel,
+            "state": "to_approve" if waits else READY_STATES[channel],
             "failure_reason": brake,
             "date": today,
             "before_due": carrier._is_before_due(today),
@@ -299,6 +301,11 @@ class DunningReminder(models.Model):
                 for enrollment in enrollments
             ],
         }
+
+    @api.model
+    def _get_channel(self, recipients, step):
+        """How it reaches them; hook."""
+        return step.channel
 
     def _release(self):
         """Let go what is written and waits for no approval, each by its channel."""
@@ -332,21 +339,29 @@ class DunningReminder(models.Model):
                 self.env._("Done by hand: %(user)s.", user=self.env.user.name)
             )
             self.env["dunning.enrollment"]._reconcile(enrollments.move_id, today)
-        recipients = {"to": [], "cc": [], "bcc": [], "source": False}
-        recipients["partners"] = self.env["res.partner"]
         return self.create(
             [
-                {
-                    **self._prepare_reminder_vals(
-                        False, recipients, False, enrollment, today, "recorded"
-                    ),
-                    "state": state,
-                    "sent_on": today,
-                    "message_id": False,
-                }
+                self._prepare_record_vals(enrollment, today, state)
                 for enrollment in enrollments.filtered("next_step_id")
             ]
         )
+
+    @api.model
+    def _prepare_record_vals(self, enrollment, today, state, **more):
+        """A reminder without a message.
+
+        :param more: what is known of its recipients, see `composed`
+        """
+        nobody = {"to": [], "cc": [], "bcc": [], "source": False, **more}
+        nobody["partners"] = self.env["res.partner"]
+        return {
+            **self._prepare_reminder_vals(
+                False, nobody, False, enrollment, today, "recorded"
+            ),
+            "state": state,
+            "sent_on": today,
+            "message_id": False,
+        }
 
     @api.model
     def _get_pending_lines(self, enrollments):
@@ -551,10 +566,14 @@ class DunningReminder(models.Model):
 
     def _get_attachments(self):
         """The template's own files, and the stored PDF of each invoice."""
-        attachments = self.env["ir.attachment"]
-        if self.step_id.content == "template":
-            attachments += self.step_id.template_id.attachment_ids
-        return attachments + self._get_moves_to_attach().invoice_pdf_report_id
+        files = self._get_text_template().attachment_ids
+        return files + self._get_moves_to_attach().invoice_pdf_report_id
+
+    def _get_text_template(self):
+        """The template that the text comes from; none for a typed text."""
+        template = self.step_id.template_id
+        by_template = self.step_id.content == "template"
+        return template if by_template else template.browse()
 
     def _get_moves_to_attach(self):
         """Hook: override to attach others."""

@@ -206,9 +206,10 @@ class DunningReminder(models.Model):
 
         Who sends by hand knows which day it is.
         """
+        if self.origin == "manual":
+            return False
         today = self.company_id._dunning_today(now)
-        off = self.sequence_id._get_days_off(today, today + LOOK_AHEAD)
-        return self.origin != "manual" and today in off
+        return today in self.sequence_id._get_days_off(today, today + LOOK_AHEAD)
 
     def _wait_for_working_day(self, now):
         today = self.company_id._dunning_today(now)
@@ -284,7 +285,7 @@ class DunningReminder(models.Model):
         objections, amounts = {}, {}
         for line in lines:
             row = by_key.get((line.move_id.id, line.due_date))
-            objection = self._get_over_objection(row)
+            objection = line.reminder_id._get_over_objection(row)
             if not objection and not only_over:
                 objection = line.reminder_id._get_objection(row)
                 objection = objection or line._get_early_objection(today)
@@ -294,7 +295,6 @@ class DunningReminder(models.Model):
                 amounts[line.id] = float(row["residual_currency"])
         return objections, amounts
 
-    @api.model
     def _get_over_objection(self, row):
         return self.env["dunning.enrollment"]._get_over_reason(row) if row else "paid"
 
@@ -348,13 +348,7 @@ class DunningReminder(models.Model):
         carrier = self._get_current_lines().sorted(
             lambda line: self._get_carrier_key(line.step_id, line.due_date)
         )[:1]
-        self.write(
-            {
-                "move_id": carrier.move_id.id,
-                "step_id": carrier.step_id.id,
-                "step_name": carrier.step_name,
-            }
-        )
+        self.write(self._prepare_carrier_vals(carrier))
         self.invalidate_recordset()
         self._write_content()
         if self.state not in ("queued", *STATES_PENDING):
@@ -366,6 +360,14 @@ class DunningReminder(models.Model):
         self.mail_message_id.sudo().write(
             {name: vals[name] for name in (*names, "attachment_ids")}
         )
+
+    def _prepare_carrier_vals(self, line):
+        """The instalment that gives the text, and whose invoice carries it."""
+        return {
+            "move_id": line.move_id.id,
+            "step_id": line.step_id.id,
+            "step_name": line.step_name,
+        }
 
     # ------------------------------------------------------------------------
     # HAND OVER

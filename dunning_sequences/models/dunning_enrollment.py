@@ -546,11 +546,16 @@ class DunningEnrollment(models.Model):
     @api.model
     def _get_companies(self, today=None):
         """Companies with something to follow, inside their hours."""
+        queued = (
+            self.env["dunning.reminder"]
+            .sudo()
+            ._read_group([("state", "=", "queued")], ["company_id"])
+        )  # by hand, nobody needs a sequence
         companies = (
             self.env["res.company"]
             .sudo()
             .search([("dunning_sequence_ids", "!=", False)])
-        )
+        ).union(*(company for (company,) in queued))
         companies = (
             self.env["res.company"].sudo().search([("id", "child_of", companies.ids)])
         )

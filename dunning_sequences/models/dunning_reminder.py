@@ -340,7 +340,7 @@ class DunningReminder(models.Model):
 
     def _render_payment_link(self, moves):
         """A button that leads to the invoice in the portal, to pay or to see it."""
-        if not self.sequence_id.payment_link or len(moves) != 1:
+        if not self._has_payment_link() or len(moves) != 1:
             return ""
         return self.env["ir.qweb"]._render(
             "dunning_sequences.reminder_payment_link",
@@ -352,9 +352,13 @@ class DunningReminder(models.Model):
             lang=self.env.lang,
         )
 
+    def _has_payment_link(self):
+        """Hook: override to decide otherwise."""
+        return self.sequence_id.payment_link
+
     def _get_payment_url(self, move):
         """Without an amount: the page shows what is open when it is opened."""
-        if not self.sequence_id.payment_link or not move.access_token:
+        if not self._has_payment_link() or not move.access_token:
             return ""
         return move.get_base_url() + move.get_portal_url(
             query_string="&payment=True", anchor="portal_pay"

@@ -42,7 +42,7 @@ class MailTemplate(models.Model):
 
         def render(reminder):
             subjects = template._render_template_inline_template(
-                template.subject or "", reminder._name, reminder.ids
+                template.subject or "", reminder._name, reminder._ids
             )
             body = ""
             if tree is not None:

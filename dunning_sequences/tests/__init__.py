@@ -15,6 +15,7 @@ from . import test_bad_input
 from . import test_companies
 from . import test_queries
 from . import test_simulation
+from . import test_composer
 from . import test_config
 from . import test_properties
 from . import test_docs

@@ -1,3 +1,6 @@
+from . import dunning_reminder_compose
+from . import dunning_reminder_compose_line
+from . import dunning_reminder_compose_send
 from . import dunning_simulation
 from . import dunning_simulation_line
 from . import dunning_partner_enroll
