@@ -39,4 +39,8 @@ from . import account_partial_reconcile
 from . import resource_calendar
 from . import res_partner
 from . import res_company
+from . import recap
+from . import dunning_recap
+from . import recap_content
+from . import digest
 from . import res_config_settings

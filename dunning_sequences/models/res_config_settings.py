@@ -19,6 +19,13 @@ class ResConfigSettings(models.TransientModel):
     dunning_statement_days = fields.Integer(
         related="company_id.dunning_statement_days", readonly=False
     )
+    dunning_recap = fields.Boolean(related="company_id.dunning_recap", readonly=False)
+    dunning_recap_day = fields.Selection(
+        related="company_id.dunning_recap_day", readonly=False
+    )
+    dunning_recap_user_ids = fields.Many2many(
+        related="company_id.dunning_recap_user_ids", readonly=False
+    )
     dunning_tz = fields.Selection(related="company_id.dunning_tz", readonly=False)
     dunning_hour_from = fields.Float(
         related="company_id.dunning_hour_from", readonly=False

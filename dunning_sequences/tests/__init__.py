@@ -14,6 +14,8 @@ from . import test_good_guest
 from . import test_bad_input
 from . import test_companies
 from . import test_queries
+from . import test_recap
+from . import test_analysis
 from . import test_simulation
 from . import test_composer
 from . import test_config

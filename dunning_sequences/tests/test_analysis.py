@@ -1,0 +1,196 @@
+from odoo import Command
+from odoo.exceptions import AccessError
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from .common import DunningCommon
+
+
+@tagged("post_install", "-at_install")
+class TestAnalysis(DunningCommon):
+    """What reminders bring in: each figure was worked out by hand."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.Analysis = cls.env["dunning.analysis"]
+        cls.sequence = cls._create_default((7,), (14,), (30,))
+
+    def pay_on(self, day, invoice, amount=None):
+        self.travel(day)
+        self.pay(invoice, amount)
+
+    def get_rows(self, invoices):
+        """Return the rows, as {"03-08 S1": row}; those of one invoice."""
+        self.env.flush_all()
+        self.env.invalidate_all()
+        rows = self.Analysis.search([("move_id", "in", invoices.ids)])
+        return {f"{row.date:%m-%d} {row.step_name}": row for row in rows}
+
+    def assertPaid(self, row, paid, *within):
+        self.assertEqual(
+            (row.paid, row.paid_7, row.paid_15, row.paid_30), (paid, *within)
+        )
+
+    def test_three_invoices(self):
+        """All due on 1 March: S1 on the 8th, S2 on the 15th, S3 on the 31st."""
+        a, b, c = (
+            self._create_invoice_due("03-01", amount, customer=self._create_customer(n))
+            for n, amount in (("A", 100), ("B", 200), ("C", 400))
+        )
+        self.run_on("03-05..03-10")
+        self.pay_on("03-12", a)  # in full, 4 days after S1
+        self.pay_on("03-13", b, 50)  # a part, 5 days after S1
+        # On account and matched with nothing: not a payment of the invoice.
+        self.env["account.payment"].create(
+            {"partner_id": c.partner_id.id, "amount": 400, "date": "2026-03-13"}
+        ).action_post()
+        self.run_on("03-14..03-16")
+        self.pay_on("03-25", b, 30)  # a part, 10 days after S2
+        self.run_on("03-30..04-01")
+        self.pay_on("04-20", b)  # the rest (120), 20 days after S3
+        self.travel("06-01")
+
+        (row,) = self.get_rows(a).values()
+        self.assertPaid(row, 100, 100, 100, 100)
+        self.assertEqual((row.rate_7, row.rate_15, row.rate_30), (1, 1, 1))
+        self.assertEqual((f"{row.settled_on:%m-%d}", row.days_to_pay), ("03-12", 4))
+        self.assertEqual((row.amount, row.days_late), (100, 7))
+
+        rows = self.get_rows(b)
+        self.assertEqual(sorted(rows), ["03-08 S1", "03-15 S2", "03-31 S3"])
+        self.assertPaid(rows["03-08 S1"], 50, 50, 50, 50)
+        self.assertPaid(rows["03-15 S2"], 30, 0, 30, 30)
+        self.assertPaid(rows["03-31 S3"], 120, 0, 0, 120)
+        self.assertEqual([rows[k].amount for k in sorted(rows)], [200, 150, 120])
+        self.assertEqual([rows[k].rate_30 for k in sorted(rows)], [0, 0, 1])
+        self.assertEqual([rows[k].rate_15 for k in sorted(rows)], [0, 0, 0])
+        self.assertFalse(rows["03-15 S2"].settled_on)
+        self.assertEqual(rows["03-31 S3"].days_to_pay, 20)
+
+        rows = self.get_rows(c)
+        self.assertEqual(len(rows), 3)
+        self.assertEqual(sum(row.paid for row in rows.values()), 0)
+        self.assertFalse(any(row.settled_on for row in rows.values()))
+
+        # By step, as the pivot shows it.
+        found = self.Analysis._read_group(
+            [("move_id", "in", (a + b + c).ids)],
+            ["step_id"],
+            [
+                "amount:sum",
+                "paid_30:sum",
+                "rate_7:avg",
+                "rate_30:avg",
+                "days_to_pay:avg",
+            ],
+        )
+        self.assertEqual(
+            [(step.name, *map(round, values[:2])) for step, *values in found],
+            [("S1", 700, 150), ("S2", 550, 30), ("S3", 520, 120)],
+        )
+        self.assertAlmostEqual(found[0][3], 1 / 3)
+        self.assertEqual([rate for *_row, rate, _days in found], [found[0][4], 0, 0.5])
+        self.assertEqual([days for *_row, days in found], [4, False, 20])
+
+    def test_who_still_has_time_is_left_out_of_the_rates(self):
+        invoice = self._create_invoice_due("03-01")
+        self.run_on("03-08")
+        self.travel("03-18")
+        self.env.flush_all()
+        ((rate_7, rate_15),) = self.Analysis._read_group(
+            [("move_id", "=", invoice.id)], [], ["rate_7:avg", "rate_15:avg"]
+        )
+        self.assertEqual((rate_7, rate_15), (0, False))
+
+    def test_a_credit_note_is_no_payment(self):
+        invoice = self._create_invoice_due("03-01", 100)
+        self.run_on("03-08")
+        self.travel("03-09")
+        refund = self._create_invoice_one_line(
+            move_type="out_refund",
+            partner_id=self.customer,
+            price_unit=70,
+            tax_ids=self.env["account.tax"],
+            invoice_date=self.today(),
+            post=True,
+        )
+        lines = (invoice + refund).line_ids
+        lines.filtered(lambda r: r.display_type == "payment_term").reconcile()
+        self.pay_on("03-10", invoice)
+        (row,) = self.get_rows(invoice).values()
+        self.assertPaid(row, 30, 30, 30, 30)
+        self.assertEqual(row.days_to_pay, 2)
+
+    def test_paid_before_the_reminder_but_matched_after_it(self):
+        """The statement was loaded late: the reminder brought nothing in."""
+        invoice = self._create_invoice_due("03-01", 100)
+        self.run_on("03-08")
+        self.travel("03-12")
+        self.pay(invoice, payment_date="2026-03-06")
+        (row,) = self.get_rows(invoice).values()
+        self.assertPaid(row, 0, 0, 0, 0)
+        self.assertFalse(row.settled_on)
+
+    def test_instalments_are_told_apart(self):
+        invoice = self._create_invoice_in_instalments(
+            ("03-01", 25), ("03-02", 75), amount=400
+        )
+        self.run_on("03-06..03-10")
+        self.pay_on("03-12", invoice, 100)
+        rows = self.get_rows(invoice)
+        self.assertPaid(rows["03-08 S1"], 100, 100, 100, 100)
+        self.assertPaid(rows["03-09 S1"], 0, 0, 0, 0)
+        self.assertEqual(rows["03-08 S1"].days_to_pay, 4)
+        self.assertFalse(rows["03-09 S1"].settled_on)
+
+    def test_foreign_invoices_in_company_currency(self):
+        euro = self.setup_other_currency("EUR", rates=[("2020-01-01", 2.0)])
+        invoice = self._create_invoice_due("03-01", 300, currency_id=euro)  # $ 150
+        self.run_on("03-08")
+        euro.rate_ids.create(
+            {"currency_id": euro.id, "name": "2026-03-10", "rate": 1.0}
+        )
+        self.pay_on("03-12", invoice)  # $ 300 by then: the rest is exchange difference
+        (row,) = self.get_rows(invoice).values()
+        self.assertAlmostEqual(row.amount, 150)
+        self.assertAlmostEqual(row.paid_7, 150)
+        self.assertEqual(row.currency_id, self.company.currency_id)
+
+    def test_what_reached_nobody_brings_nothing_in(self):
+        invoice = self._create_invoice_due("03-01", 100)
+        self.sink.refused = {"azure@customer.example.com": "550 unknown"}
+        self.run_on("03-08")
+        self.pay_on("03-09", invoice)
+        (row,) = self.get_rows(invoice).values()
+        self.assertEqual((row.state, row.has_reached), ("failed", False))
+        self.assertPaid(row, 0, 0, 0, 0)
+
+    def test_history_outlives_step_and_invoice(self):
+        invoice = self._create_invoice_due("03-01", 100)
+        self.run_on("03-08")
+        self.sequence.step_ids[0].unlink()
+        invoice.button_draft()
+        invoice.with_context(force_delete=True).unlink()
+        self.env.flush_all()
+        row = self.Analysis.search([("company_id", "=", self.company.id)])
+        self.assertEqual((row.step_name, row.amount, row.paid), ("S1", 100, 0))
+        self.assertTrue(row.move_name)
+
+    def test_who_reads_it_and_of_which_companies(self):
+        invoice = self._create_invoice_due("03-01")
+        self.run_on("03-08")
+        there = self.setup_other_company(name="There")["company"]
+        theirs = [Command.set(there.ids)]
+        for group in ("readonly", "invoice"):
+            group = f"account.group_account_{group}"
+            reader = self._create_user(group[-8:], group)
+            row = self.Analysis.with_user(reader).search([("move_id", "=", invoice.id)])
+            self.assertEqual(row.action_open_reminder()["res_id"], row.reminder_id.id)
+            stranger = self._create_user(
+                f"{group[-8:]}_there", group, company_id=there.id, company_ids=theirs
+            )
+            self.assertFalse(self.Analysis.with_user(stranger).search([]))
+        clerk = self._create_user("clerk")
+        with self.assertRaises(AccessError), mute_logger("odoo.models.unlink"):
+            self.Analysis.with_user(clerk).search([])
