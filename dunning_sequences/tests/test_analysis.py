@@ -1,7 +1,11 @@
-from odoo import Command
+from datetime import timedelta
+
+from odoo import Command, fields
 from odoo.exceptions import AccessError
-from odoo.tests import tagged
+from odoo.tests import new_test_user, tagged
 from odoo.tools import mute_logger
+
+from odoo.addons.account.tests.common import AccountTestInvoicingHttpCommon
 
 from .common import DunningCommon
 
@@ -194,3 +198,53 @@ class TestAnalysis(DunningCommon):
         clerk = self._create_user("clerk")
         with self.assertRaises(AccessError), mute_logger("odoo.models.unlink"):
             self.Analysis.with_user(clerk).search([])
+
+
+@tagged("post_install", "-at_install")
+class TestAnalysisTour(AccountTestInvoicingHttpCommon):
+    """From the menu, with billing rights."""
+
+    def test_the_analysis_is_read(self):
+        customer = self.env["res.partner"].create({"name": "Azure"})
+        due = fields.Date.today() - timedelta(days=20)
+        invoice = self._create_invoice_one_line(
+            price_unit=100,
+            partner_id=customer,
+            invoice_date=due,
+            invoice_date_due=due,
+            invoice_payment_term_id=False,
+            post=True,
+        )
+        self._create_reminder(invoice, due + timedelta(days=7))
+        self._register_payment(invoice, payment_date=due + timedelta(days=9))
+        new_test_user(
+            self.env,
+            login="dunning_biller",
+            groups="base.group_user,account.group_account_invoice",
+            company_id=self.env.company.id,
+            company_ids=[Command.set(self.env.company.ids)],
+        )
+        self.start_tour("/odoo", "dunning_analysis_is_read", login="dunning_biller")
+
+    def _create_reminder(self, invoice, day):
+        line = {
+            "move_id": invoice.id,
+            "move_name": invoice.name,
+            "due_date": invoice.invoice_date_due,
+            "step_name": "S1",
+            "amount": invoice.amount_total,
+            "currency_id": invoice.currency_id.id,
+        }
+        self.env["dunning.reminder"].sudo().create(
+            {
+                "partner_id": invoice.partner_id.id,
+                "company_id": invoice.company_id.id,
+                "origin": "auto",
+                "channel": "email",
+                "state": "sent",
+                "date": day,
+                "sent_on": day,
+                "subject": f"S1 {invoice.name}",
+                "line_ids": [Command.create(line)],
+            }
+        )
