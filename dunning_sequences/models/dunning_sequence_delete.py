@@ -1,5 +1,7 @@
 from odoo import api, models
 
+from .dunning_reminder import STATES_PENDING
+
 
 class DunningSequence(models.Model):
     """What a sequence leaves behind when it is deleted for good (P16)."""
@@ -25,17 +27,18 @@ class DunningSequence(models.Model):
         return res
 
     def _get_waiting(self):
-        """Reminders that have not left yet."""
-        return (
+        """Reminders that have not left yet, for sure."""
+        waiting = (
             self.env["dunning.reminder"]
             .sudo()
             .search(
                 [
                     ("sequence_id", "in", self.ids),
-                    ("state", "in", ("to_approve", "queued")),
+                    ("state", "in", (*STATES_PENDING, "queued")),
                 ]
             )
         )
+        return waiting - waiting._filter_handed_over()
 
     def _get_own_moves(self):
         """Invoices to which somebody gave one of these sequences."""

@@ -44,26 +44,30 @@ class DunningReminder(models.Model):
 
         :raise UserError: to say so
         """
-        self.env["dunning.attempt"].flush_model()
-        rows = self.env.execute_query(
-            SQL(
-                """
-                SELECT 1 FROM dunning_reminder reminder
-                  JOIN dunning_attempt attempt
-                    ON attempt.message_id = reminder.message_id
-                   AND attempt.attempt = reminder.attempt + 1
-                 WHERE reminder.id = ANY(%s) LIMIT 1
-                """,
-                self.ids,
-            )
-        )
-        if rows:
+        if self._filter_handed_over():
             raise UserError(
                 self.env._(
                     "The reminder was just handed to the mail server: it can no longer "
                     "be kept from leaving."
                 )
             )
+
+    def _filter_handed_over(self):
+        """Those whose hand-over is in the journal, without an answer."""
+        self.env.flush_all()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT reminder.id FROM dunning_reminder reminder
+                  JOIN dunning_attempt attempt
+                    ON attempt.message_id = reminder.message_id
+                   AND attempt.attempt = reminder.attempt + 1
+                 WHERE reminder.id = ANY(%s)
+                """,
+                self.ids,
+            )
+        )
+        return self.browse([reminder_id for (reminder_id,) in rows])
 
     def _confirm_sent(self):
         self.write({"state": "sent", "failure_reason": False})

@@ -131,6 +131,14 @@ class TestLetters(ChannelCommon):
         for text in ("Main Street 1", "100.00", letter.subject, "March 8, 2026"):
             self.assertIn(text, page.decode())
 
+    def test_a_letter_of_a_deleted_sequence_is_not_printed(self):
+        sequence = self._create_default({"delay": 7, "channel": "letter"})
+        self._create_invoice_due("03-01")
+        letter = self.run_day("03-08")
+        sequence.action_stop()
+        sequence.unlink()
+        self.assertEqual(letter.state, "cancelled")
+
     def test_a_reader_prints_nothing(self):
         self._create_default({"delay": 7, "channel": "letter"})
         self._create_invoice_due("03-01")

@@ -20,12 +20,19 @@ class TestDocs(TransactionCase):
             self.skipTest("The addon alone is installed: its documentation is not.")
 
     def test_each_rule_names_a_test_that_exists(self):
+        self._check_rows("rules.md", 30)
+
+    def test_each_feature_names_a_test_that_exists(self):
+        self._check_rows("features.md", 60)
+
+    def _check_rows(self, name, number):
         rules = [
             line
-            for line in (DOCS / "rules.md").read_text().splitlines()
-            if line.startswith("| ") and not line.startswith(("| rule", "| ---"))
+            for line in (DOCS / name).read_text().splitlines()
+            if line.startswith("| ")
+            and not line.startswith(("| rule", "| id", "| ---"))
         ]
-        self.assertGreater(len(rules), 30)
+        self.assertGreater(len(rules), number)
         for rule in rules:
             named = TEST.findall(rule)
             self.assertTrue(named, rule)
