@@ -47,7 +47,7 @@ class DunningReminder(models.Model):
         """Who looks after the customer: his collector, else the sequence's."""
         self.ensure_one()
         customer = self.partner_id.with_company(self.company_id)
-        return customer.dunning_user_id or self.sequence_id.user_id
+        return customer.dunning_user_id or self.sequence_id._get_responsible()
 
     def _drop_activities(self):
         self.activity_id.sudo().unlink()
@@ -74,6 +74,11 @@ class MailActivity(models.Model):
         return res
 
     def unlink(self):
-        """Cancelled by a person: the step is skipped."""
-        self.env["dunning.reminder"].sudo()._register_activities(self, "skipped")
+        """Cancelled by the one whom it asks: the step is skipped.
+
+        Whatever else deletes it (its user leaves, say) decides nothing: the step waits
+        in the work list.
+        """
+        own = self.filtered(lambda a: a.user_id == self.env.user and not self.env.su)
+        self.env["dunning.reminder"].sudo()._register_activities(own, "skipped")
         return super().unlink()

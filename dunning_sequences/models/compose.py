@@ -151,12 +151,14 @@ class DunningEnrollment(models.Model):
         At most one mail per key a day: what comes later waits for tomorrow, and
         for one that has not left yet.
         """
-        recipients = self.move_id._get_dunning_recipients()
-        postal = self.move_id._get_dunning_postal_recipients()
+        recipients = {
+            channel: self.move_id._get_dunning_recipients_by(channel)
+            for channel in set(self.next_step_id.mapped("channel"))
+        }
         groups = {}
         for enrollment in self:
-            by_mail = enrollment.next_step_id.channel == "email"
-            whom = (recipients if by_mail else postal)[enrollment.move_id.id]
+            channel = enrollment.next_step_id.channel
+            whom = recipients[channel][enrollment.move_id.id]
             lang = enrollment.move_id._get_dunning_lang(whom)
             key = enrollment._get_grouping_hash(whom, lang, today)
             _whom, _lang, members = groups.get(key, (whom, lang, self.browse()))
@@ -191,6 +193,7 @@ class DunningEnrollment(models.Model):
             lang,
             self._is_before_due(today),
             self.next_step_id.channel,
+            tuple(recipients["partners"].ids) if not recipients["to"] else (),
         )
         if self.sequence_id.grouping == "invoice":
             key += (self.move_id.id,)
@@ -392,9 +395,7 @@ class DunningReminder(models.Model):
 
     def _with_company_lang(self, company):
         """What is kept, such as a reason, is kept in the company's language."""
-        installed = {code for code, _name in self.env["res.lang"].get_installed()}
-        lang = company.partner_id.lang
-        lang = lang if lang in installed else "en_US"
+        lang = company._get_dunning_lang()
         return self.with_company(company).with_context(lang=lang)
 
     @api.model

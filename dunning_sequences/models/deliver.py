@@ -154,6 +154,8 @@ class DunningReminder(models.Model):
         )
         self.env.invalidate_all(flush=False)
         reminder = self.sudo().browse([reminder_id for (reminder_id,) in rows])
+        if not reminder:
+            return reminder
         return reminder._with_company_lang(reminder.company_id)
 
     def _deliver_leased(self, run):
@@ -193,41 +195,43 @@ class DunningReminder(models.Model):
         """
         self.ensure_one()
         self.env.flush_all()
-        if self._is_day_off(now):
-            self._wait_for_working_day(now)
+        if self._wait_for_working_day(now):
             return False
         if not self._are_moves_settled(self._get_current_lines().move_id):
             self._postpone(now, self.env._("An invoice is being changed."))
             return False
         return self._recheck_content(self.company_id._dunning_today(now))
 
-    def _is_day_off(self, now):
+    def _wait_for_working_day(self, now):
         """Written on a working day and not taken on it: not at the week-end either.
 
         Who sends by hand knows which day it is.
+
+        :return: does it wait?
         """
         if self.origin == "manual":
             return False
         today = self.company_id._dunning_today(now)
-        return today in self.sequence_id._get_days_off(today, today + LOOK_AHEAD)
-
-    def _wait_for_working_day(self, now):
-        today = self.company_id._dunning_today(now)
         off = self.sequence_id._get_days_off(today, today + LOOK_AHEAD)
+        if today not in off:
+            return False
         days = (next_working_day(today, off) - today).days
         self.next_try = now + timedelta(days=days)
+        self.failure_reason = self.env._("Waits for a working day.")
         self._trigger_later(self.next_try)
+        return True
 
     def _read_facts(self, today):
         """Return what decides about these reminders now, read for all at once.
 
-        :return: ({line id: why not}, {line id: amount due}, {invoice id: recipients})
+        :return: ({line id: why not}, {line id: amount due}, {channel: recipients})
         """
         lines = self.line_ids.filtered(lambda line: not line.dropped)
-        return (
-            *self._get_objections(lines, today),
-            lines.move_id._get_dunning_recipients(),
-        )
+        recipients = {
+            channel: lines.move_id._get_dunning_recipients_by(channel)
+            for channel in set(self.mapped("channel"))
+        }
+        return (*self._get_objections(lines, today), recipients)
 
     def _recheck_content(self, today, facts=None):
         """Take out what must not be said, and say the rest as it is today.
@@ -242,8 +246,7 @@ class DunningReminder(models.Model):
             reasons = [objections[line.id] for line in lines]
             self._cancel(Enrollment._get_reason_labels(reasons))
             return False
-        if self.channel == "email":
-            refused += self._refresh_recipients(lines - refused, recipients)
+        refused += self._refresh_recipients(lines - refused, recipients[self.channel])
         if refused:
             refused.dropped = True
         for line in lines - refused:
@@ -324,7 +327,9 @@ class DunningReminder(models.Model):
             line: self._prepare_recipient_vals(found[line.move_id.id]) for line in lines
         }
         same = lines.filtered(lambda line: self._is_addressed(vals[line]))
-        if not same and any(found[move.id]["to"] for move in lines.move_id):
+        if not same and any(
+            self.channel != "email" or found[move.id]["to"] for move in lines.move_id
+        ):
             first = lines.sorted(
                 lambda line: (
                     not vals[line]["email_to"],
@@ -338,6 +343,9 @@ class DunningReminder(models.Model):
         return lines - (same or lines)
 
     def _is_addressed(self, vals):
+        """Does it go to these recipients, and to nobody else?"""
+        if self.channel != "email":
+            return vals["recipient_ids"] == [(6, 0, self.recipient_ids.ids)]
         return all(
             (self[name] or False) == (vals[name] or False)
             for name in ("email_to", "email_cc", "email_bcc")
@@ -654,10 +662,7 @@ class DunningReminder(models.Model):
     def _prepare_retry_vals(self):
         self.ensure_one()
         today = self.company_id._dunning_today()
-        if self.channel == "email":
-            recipients = self.move_id._get_dunning_recipients()
-        else:
-            recipients = self.move_id._get_dunning_postal_recipients()
+        recipients = self.move_id._get_dunning_recipients_by(self.channel)
         recipients = recipients[self.move_id.id]
         lines = self._get_current_lines()
         return {

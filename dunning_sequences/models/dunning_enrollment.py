@@ -7,6 +7,8 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL, format_date, split_every
 
+from .dunning_reminder import PENDING_REASONS
+
 _logger = logging.getLogger(__name__)
 
 #: Invoices per query and transaction: bounds memory and time, however many there are.
@@ -385,7 +387,10 @@ class DunningEnrollment(models.Model):
             lambda e: (
                 e.next_step_id
                 and (
-                    (e.state in ("running", "todo") and e.hold_reason != "approval")
+                    (
+                        e.state in ("running", "todo")
+                        and e.hold_reason not in PENDING_REASONS.values()
+                    )
                     or e.hold_reason
                     in ("contact_delay", "min_amount", "not_sent", "statements")
                 )
@@ -417,7 +422,7 @@ class DunningEnrollment(models.Model):
         coming = self.filtered(
             lambda e: (
                 e.state != STATE_STOPPED
-                and (e.next_step_id or e.hold_reason == "approval")
+                and (e.next_step_id or e.hold_reason in PENDING_REASONS.values())
             )
         )
         if not coming:
@@ -458,7 +463,8 @@ class DunningEnrollment(models.Model):
             day = today or company._dunning_today()
             chunks = self._in_own_transaction(self._prepare_company, company, day)
             if chunks:
-                brake = self.sudo()._get_brake_reason(company, day)
+                in_lang = self.sudo().with_context(lang=company._get_dunning_lang())
+                brake = in_lang._get_brake_reason(company, day)
                 work += [(company, day, partner_ids, brake) for partner_ids in chunks]
         reminders = self.env["dunning.reminder"]
         for left, (company, day, partner_ids, brake) in zip(

@@ -248,7 +248,7 @@ class DunningHold(models.Model):
         self.ensure_one()
         followed = self._get_moves().dunning_enrollment_ids.filtered("next_step_id")
         customer = followed.partner_id[:1].with_company(self.company_id)
-        user = customer.dunning_user_id or followed.sequence_id.user_id[:1]
+        user = customer.dunning_user_id or followed.sequence_id[:1]._get_responsible()
         if not user:
             return
         env = self.with_context(lang=user.lang).env

@@ -10,8 +10,9 @@ from ..tools import typed_text
 #: A reminder in one of these states reached nobody: its lines do not count.
 STATES_VOID = ("failed", "bounced", "cancelled")
 
-#: …and in one of these it waits for a person.
-STATES_PENDING = ("to_approve", "to_print", "to_do")
+#: …and in one of these it waits for a person: why its instalments wait.
+PENDING_REASONS = {"to_approve": "approval", "to_print": "letter", "to_do": "activity"}
+STATES_PENDING = tuple(PENDING_REASONS)
 
 
 class DunningReminder(models.Model):
@@ -414,6 +415,7 @@ class DunningReminder(models.Model):
             raise UserError(
                 self.env._("Only reminders that have not left yet can be cancelled.")
             )
+        waiting.sudo()._lock_for_decision(*STATES_PENDING, "queued")
         waiting.sudo()._check_not_handed_over()
         waiting.sudo()._cancel(
             self.env._("Cancelled by %(user)s.", user=self.env.user.name)
@@ -435,8 +437,10 @@ class DunningReminder(models.Model):
             raise UserError(
                 self.env._("Only letters can be printed, once they are approved.")
             )
-        self.filtered(lambda r: r.state == "to_print").sudo()._print()
-        printed = self.filtered(lambda r: r.state == "sent")
+        waiting = self.filtered(lambda r: r.state == "to_print")
+        waiting.sudo()._print()
+        # Among letters that wait, those printed before are not printed again.
+        printed = (waiting or self).filtered(lambda r: r.state == "sent")
         report = self.env.ref("dunning_sequences.action_report_dunning_letter")
         return report.report_action(printed, config=False) if printed else True
 
@@ -448,6 +452,7 @@ class DunningReminder(models.Model):
         self._check_action_access()
         failed = self.filtered(lambda r: r.state in ("failed", "bounced", "doubtful"))
         failed -= self.search([("retry_of_id", "in", self.ids)]).retry_of_id
+        failed -= failed.line_ids.filtered("replaced").reminder_id
         if failed != self:
             raise UserError(
                 self.env._(

@@ -54,10 +54,12 @@ class DunningReminderLine(models.Model):
     occurrence = fields.Integer(default=0, required=True, readonly=True)
     dropped = fields.Boolean(
         readonly=True,
+        copy=False,
         help="Paid or held before the reminder left, which left without it.",
     )
     replaced = fields.Boolean(
         readonly=True,
+        copy=False,
         help="Its instalment was restarted: the steps before count no more.",
     )
     counts = fields.Boolean(

@@ -59,6 +59,12 @@ class DunningSequence(models.Model):
         copy=False,
         tracking=True,
     )
+    started_by_id = fields.Many2one(
+        comodel_name="res.users",
+        readonly=True,
+        copy=False,
+        help="Is told what waits for a person where nobody is responsible.",
+    )
     started_on = fields.Date(
         readonly=True,
         copy=False,
@@ -362,6 +368,7 @@ class DunningSequence(models.Model):
             sequence.write(
                 {
                     "state": STATE_RUNNING,
+                    "started_by_id": self.env.uid,
                     "started_on": sequence.company_id._dunning_today(),
                 }
             )
@@ -403,6 +410,11 @@ class DunningSequence(models.Model):
     # ------------------------------------------------------------------------
     # BUSINESS
     # ------------------------------------------------------------------------
+
+    def _get_responsible(self):
+        """Who is told what waits: the responsible, else who started it."""
+        self.ensure_one()
+        return (self.user_id or self.started_by_id).filtered("active")
 
     def _get_rhythm(self):
         """Return the steps as the plan reads them."""

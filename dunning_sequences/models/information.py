@@ -6,14 +6,13 @@ sake (a dispute, a promise) stands apart, and is never in a sum.
 
 from odoo import api, fields, models
 
-#: Holds that the customer knows of, or that are about him.
-HOLDS_APART = ("dispute", "pause", "promise", "reply")
-
-#: Nothing is said of these: they are being paid, or nobody follows them.
+#: Nothing is said of these: they are being paid, were never sent, or nobody follows
+#: them.
 REASONS_SILENT = (
     "blocked",
     "in_payment",
     "no_followup",
+    "not_sent",
     "payment_method",
     "transaction",
 )
@@ -28,25 +27,36 @@ class DunningReminder(models.Model):
         compute="_compute_information_ids",
         help="Other overdue instalments of the customer that the table shows.",
     )
+    clarified_ids = fields.Many2many(
+        comodel_name="dunning.enrollment",
+        string="Being Clarified",
+        compute="_compute_information_ids",
+        help="Those of them that are disputed, promised or paused: shown apart.",
+    )
 
     @api.depends("line_ids.dropped", "partner_id", "date", "email_to")
     def _compute_information_ids(self):
-        """Only to those who get the reminders of the other invoices, too."""
+        """Asked anew, as what a reminder is about: who has paid since is not named."""
+        self.information_ids = self.clarified_ids = False
         informing = self.filtered(lambda reminder: reminder._is_informing())
-        found = informing._search_information().grouped(
-            lambda enrollment: (enrollment.company_id, enrollment.partner_id)
-        )
-        recipients = self.env["dunning.enrollment"].union(*found.values())
-        recipients = recipients.move_id._get_dunning_recipients()
-        for reminder in self:
-            others = reminder.browse().information_ids
-            if reminder in informing:
-                others = found.get((reminder.company_id, reminder.partner_id), others)
-            reminder.information_ids = others.filtered(
-                lambda enrollment, reminder=reminder: reminder._is_informing_about(
-                    enrollment, recipients
+        for (company, today), reminders in informing.grouped(
+            lambda reminder: (reminder.company_id, reminder.date)
+        ).items():
+            found = reminders._search_information(company, today)
+            overdue, clarified = found._read_standing(today)
+            recipients = {
+                channel: found.move_id._get_dunning_recipients_by(channel)
+                for channel in set(reminders.mapped("channel"))
+            }
+            for reminder in reminders:
+                whom = recipients[reminder.channel]
+                told = found.filtered(
+                    lambda enrollment, reminder=reminder, whom=whom: (
+                        reminder._is_informing_about(enrollment, whom)
+                    )
                 )
-            )
+                reminder.information_ids = told & (overdue | clarified)
+                reminder.clarified_ids = told & clarified
 
     def _is_informing(self):
         """One mail per customer tells him all; a courtesy notice does not dun."""
@@ -56,47 +66,72 @@ class DunningReminder(models.Model):
             not self.before_due
         )
 
-    def _search_information(self):
-        if not self:
-            return self.env["dunning.enrollment"]
+    def _search_information(self, company, today):
         return self.env["dunning.enrollment"].search(
             [
-                ("company_id", "in", self.company_id.ids),
+                ("company_id", "=", company.id),
                 ("partner_id", "in", self.partner_id.ids),
-                ("due_date", "<", max(self.mapped("date"))),
+                ("due_date", "<", today),
                 ("state", "!=", "stopped"),
-                ("hold_reason", "not in", REASONS_SILENT),
             ],
             order="due_date, id",
         )
 
     def _is_informing_about(self, enrollment, recipients):
-        """Hook: override to say less, or more."""
+        """Only those who get the reminders of that invoice, too: all of them.
+
+        Hook: override to say less.
+        """
         self.ensure_one()
         mine = {(line.move_id, line.due_date) for line in self._get_current_lines()}
-        whom = recipients[enrollment.move_id.id]["to"]
+        whom = self._prepare_recipient_vals(recipients[enrollment.move_id.id])
         return (
-            enrollment.due_date < self.date
+            enrollment.partner_id == self.partner_id
             and (enrollment.move_id, enrollment.due_date) not in mine
-            and (self.channel != "email" or ", ".join(whom) == self.email_to)
+            and self._is_addressed(whom)
         )
 
     def _split_information(self):
         """Return the rows of the table: (overdue, too; being clarified)."""
         self.ensure_one()
-        others, apart = [], []
-        for enrollment in self.information_ids:
-            row = self._prepare_table_row(
-                enrollment.move_id, enrollment.due_date, enrollment._get_amount()
+        rows = [
+            [
+                self._prepare_table_row(
+                    enrollment.move_id, enrollment.due_date, enrollment._get_amount()
+                )
+                for enrollment in enrollments
+            ]
+            for enrollments in (
+                self.information_ids - self.clarified_ids,
+                self.clarified_ids,
             )
-            held = enrollment.hold_reason in HOLDS_APART
-            (apart if held else others).append(row)
-        return others, apart
+        ]
+        return tuple(rows)
 
     def _get_fingerprint_facts(self):
         facts = super()._get_fingerprint_facts()
         for enrollment in self.information_ids:
-            held = enrollment.hold_reason in HOLDS_APART
+            apart = enrollment in self.clarified_ids
             amount = enrollment.currency_id.round(enrollment._get_amount())
-            facts += [enrollment.move_id.id, enrollment.due_date, amount, held]
+            facts += [enrollment.move_id.id, enrollment.due_date, amount, apart]
         return facts
+
+
+class DunningEnrollment(models.Model):
+    _inherit = "dunning.enrollment"
+
+    def _read_standing(self, today):
+        """Return (overdue instalments, those being clarified) as of now."""
+        rows = self.sudo()._read_instalments(self.move_id.ids, today, {})
+        by_key = {(row["move_id"], row["due_date"]): row for row in rows}
+        overdue, clarified = self.browse(), self.browse()
+        for enrollment in self:
+            row = by_key.get((enrollment.move_id.id, enrollment.due_date))
+            if not row or self._get_over_reason(row):
+                continue
+            sequence = self.env["dunning.sequence"].browse(row["wanted_id"])
+            if row["hold_kind"]:
+                clarified += enrollment
+            elif self._get_hold_reason(row, sequence) not in REASONS_SILENT:
+                overdue += enrollment
+        return overdue, clarified

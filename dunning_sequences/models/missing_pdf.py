@@ -5,7 +5,7 @@ A PDF takes seconds: none is made while invoices are locked, or a mail is sent.
 
 import logging
 
-import psycopg2
+from psycopg2.errors import DeadlockDetected, SerializationFailure
 
 from odoo import api, models
 from odoo.exceptions import UserError
@@ -43,20 +43,28 @@ class AccountMove(models.Model):
             try:
                 with self.env.cr.savepoint():
                     move._dunning_make_pdf()
-            except psycopg2.OperationalError:
+            except (SerializationFailure, DeadlockDetected):
                 raise  # somebody changes the invoice: the next run tries again
             except Exception:
                 _logger.info("No PDF of invoice %s", move.id, exc_info=True)
             self.env["dunning.enrollment"]._commit_progress()
 
     def _dunning_make_pdf(self):
-        """As "Send & Print" does, without sending it."""
+        """Make and store it as "Send & Print" does; nothing is sent by that.
+
+        :raise UserError: when Odoo cannot make it
+        """
         self.ensure_one()
-        self.env["account.move.send"].with_company(
-            self.company_id
-        )._generate_and_send_invoices(
+        sender = self.env["account.move.send"].with_company(self.company_id)
+        settings = sender._get_default_sending_settings(
             self, sending_methods={"manual"}, extra_edis=set()
         )
+        was_sent = self.is_move_sent
+        sender._generate_invoice_documents({self: settings})
+        if settings.get("error"):
+            raise UserError(sender._format_error_text(settings["error"]))
+        if self.is_move_sent != was_sent:
+            self.is_move_sent = was_sent
 
 
 class DunningReminder(models.Model):
@@ -67,7 +75,8 @@ class DunningReminder(models.Model):
         lacking = self._get_moves_to_attach().filtered(
             lambda move: not move.invoice_pdf_report_id
         )
-        if lacking:
+        # A sample is written at once: a real one has its PDF made before.
+        if lacking and not self.env.context.get("dunning_sample"):
             raise UserError(
                 self.env._(
                     "The PDF of the invoice %(invoice)s could not be made. Open the "

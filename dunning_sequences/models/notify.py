@@ -41,20 +41,37 @@ class DunningEnrollment(models.Model):
     def _get_waiting(self):
         """Return ({responsible: how much waits}, {responsible: a sequence of his}).
 
-        Steps that are activities are on their own list already.
+        Steps that are activities are on somebody's list already, unless theirs was
+        archived or deleted, or asks nobody.
         """
+        lost = self.env["dunning.reminder"]._search_lost_activities().line_ids
+        lost = {(line.move_id, line.due_date) for line in lost}
         counts, sequences = Counter(), {}
-        for company, sequence, partner, count in self._read_group(
-            [("state", "=", "todo"), ("hold_reason", "!=", "activity")],
-            ["company_id", "sequence_id", "partner_id"],
-            ["__count"],
-        ):
-            customer = partner.with_company(company)
-            user = customer.dunning_user_id or sequence.user_id
+        for enrollment in self.search([("state", "=", "todo")]):
+            key = (enrollment.move_id, enrollment.due_date)
+            if enrollment.hold_reason == "activity" and key not in lost:
+                continue
+            customer = enrollment.partner_id.with_company(enrollment.company_id)
+            sequence = enrollment.sequence_id
+            user = customer.dunning_user_id or sequence._get_responsible()
             if user:
-                counts[user] += count
+                counts[user] += 1
                 sequences.setdefault(user, sequence)
         return counts, sequences
+
+
+class DunningReminder(models.Model):
+    _inherit = "dunning.reminder"
+
+    @api.model
+    def _search_lost_activities(self):
+        """Calls and visits that nobody is asked for (any more)."""
+        todo = self.search([("state", "=", "to_do")])
+        return todo.filtered(
+            lambda reminder: (
+                not reminder.activity_id.active or not reminder.activity_id.user_id
+            )
+        )
 
 
 class DunningSequence(models.Model):
@@ -79,7 +96,9 @@ class DunningSequence(models.Model):
             summary = env._("1 reminder needs you")
         else:
             summary = env._("%(count)s reminders need you", count=count)
-        self.activity_schedule(
+        # Who has only started it finds it in his activities, without a mail.
+        quiet = user != self.user_id and user == self.started_by_id
+        self.with_context(mail_activity_quick_update=quiet).activity_schedule(
             "mail.mail_activity_data_todo",
             user_id=user.id,
             summary=summary,

@@ -38,6 +38,12 @@ class AccountMove(models.Model):
                 return dict(copies, to=addresses, partners=partners, source=source)
         return dict(copies, to=[], partners=self.env["res.partner"], source=False)
 
+    def _get_dunning_recipients_by(self, channel):
+        """Return {invoice id: recipients} of the reminders of a channel."""
+        if channel == "email":
+            return self._get_dunning_recipients()
+        return self._get_dunning_postal_recipients()
+
     def _get_dunning_postal_recipients(self):
         """Return {invoice id: recipients} of letters and visits: no e-mail address.
 

@@ -15,12 +15,10 @@ from odoo.tools import SQL, split_every
 
 from ..tools import plan
 from .dunning_enrollment import CHUNK
+from .dunning_reminder import PENDING_REASONS
 
 #: Days around today for which a working calendar is read.
 CALENDAR_WINDOW = (120, 400)
-
-#: Why an instalment waits for a person, by the state of its reminder.
-PENDING_REASONS = {"to_approve": "approval", "to_print": "letter", "to_do": "activity"}
 
 #: What reconcile writes, in the order of the SQL statements below.
 COLUMNS = (

@@ -6,6 +6,14 @@ from odoo.exceptions import ValidationError
 
 from odoo.addons.base.models.res_partner import _tz_get
 
+#: Changes of a company that the enrollments of its invoices must follow.
+MARKING_FIELDS = {
+    "dunning_sequence_id",
+    "dunning_from_date",
+    "dunning_statement_days",
+    "dunning_tz",
+}
+
 
 class ResCompany(models.Model):
     _inherit = "res.company"
@@ -82,10 +90,17 @@ class ResCompany(models.Model):
             if changed:
                 vals = {"dunning_since": self[:1]._dunning_today(), **vals}
         res = super().write(vals)
-        if {"dunning_sequence_id", "dunning_from_date", "dunning_tz"} & vals.keys():
+        if MARKING_FIELDS & vals.keys():
             branches = self.search([("id", "child_of", self.ids)])
             self.env["dunning.mark"]._mark("company", branches.ids)
         return res
+
+    def _get_dunning_lang(self):
+        """The language in which reasons and names are kept."""
+        self.ensure_one()
+        installed = {code for code, _name in self.env["res.lang"].get_installed()}
+        lang = self.partner_id.lang
+        return lang if lang in installed else "en_US"
 
     def _dunning_now(self, now=None):
         """The company's clock.

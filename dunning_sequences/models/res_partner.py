@@ -4,6 +4,15 @@ from odoo.exceptions import AccessError
 #: Who sees what is computed from invoices: not everybody who may open a contact.
 BILLING = "account.group_account_invoice,account.group_account_readonly"
 
+#: What only billing decides.
+GUARDED_FIELDS = {
+    "dunning_policy",
+    "dunning_sequence_id",
+    "dunning_since",
+    "dunning_catch_up",
+    "dunning_user_id",
+}
+
 #: Changes of a contact that the enrollments of its customer must follow.
 MARKING_FIELDS = {
     "dunning_policy",
@@ -286,7 +295,7 @@ class ResPartner(models.Model):
 
         :raise AccessError: for users without billing rights
         """
-        names = {"dunning_policy", "dunning_sequence_id", "dunning_since"} & vals.keys()
+        names = GUARDED_FIELDS & vals.keys()
         if not names or self.env.su:
             return
         if self.env.user.has_group("account.group_account_invoice"):

@@ -53,14 +53,18 @@ class ResCompany(models.Model):
                 )
 
     def _are_dunning_statements_old(self, today):
-        """Is the newest bank statement line older than the company allows?"""
+        """Is the newest bank statement line older than the company allows?
+
+        A branch has its parents' limit and bank accounts, too.
+        """
         self.ensure_one()
-        days = self.dunning_statement_days
+        parents = self.parent_ids.sorted("parent_path", reverse=True)
+        days = next(filter(None, parents.mapped("dunning_statement_days")), 0)
         if not days:
             return False
         newest = self.env["account.bank.statement.line"].search_fetch(
             [
-                ("company_id", "=", self.id),
+                ("company_id", "in", parents.ids),
                 ("journal_id.type", "=", "bank"),
                 ("move_id.state", "=", "posted"),
             ],
@@ -69,6 +73,26 @@ class ResCompany(models.Model):
             limit=1,
         )
         return not newest or newest.date < today - timedelta(days=days)
+
+
+class AccountBankStatementLine(models.Model):
+    _inherit = "account.bank.statement.line"
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """Newer statements let go what waited for them."""
+        lines = super().create(vals_list)
+        companies = lines.company_id.sudo()
+        waiting = companies.search(
+            [
+                ("id", "child_of", companies.ids),
+                "|",
+                ("dunning_statement_days", "!=", 0),
+                ("parent_id", "!=", False),
+            ]
+        )
+        self.env["dunning.mark"]._mark("company", waiting.ids)
+        return lines
 
 
 class DunningEnrollment(models.Model):
@@ -110,6 +134,10 @@ class DunningEnrollment(models.Model):
                 ("date", "=", today),
                 ("origin", "=", "auto"),
                 ("state", "!=", "cancelled"),
+                # A step to approve does not leave by itself; what was braked would.
+                "|",
+                ("state", "!=", "to_approve"),
+                ("failure_reason", "!=", False),
             ]
         )
         due = self._read_group(

@@ -75,6 +75,7 @@ class DunningSequenceStep(models.Model):
         }
         group = {f"test {user.id}": (whom, self._get_sample_lang(), enrollment)}
         Reminder = self.env["dunning.reminder"].sudo().with_company(company)
+        Reminder = Reminder.with_context(dunning_sample=True)
         sample = Reminder._compose(group, today, origin="manual")
         if sample.state == "failed":
             raise UserError(sample.failure_reason)

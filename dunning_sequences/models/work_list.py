@@ -153,7 +153,7 @@ class DunningEnrollment(models.Model):
         """Ask until when the coming reminders wait: see `action_postpone`."""
         self.check_access("read")
         action = self.move_id.action_dunning_pause()
-        today = fields.Date.context_today(self)
+        today = self.company_id[:1]._dunning_today()
         action["name"] = self.env._("Postpone Reminders")
         action["context"] = {
             **action["context"],

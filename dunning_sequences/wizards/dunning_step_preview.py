@@ -13,8 +13,7 @@ class DunningStepPreview(models.TransientModel):
     invoice_name = fields.Char(string="Figures of", readonly=True)
     partner_name = fields.Char(string="Customer", readonly=True)
     subject = fields.Char(readonly=True)
-    # Composed by the code that composes reminders: shown as it would be sent.
-    body = fields.Html(readonly=True, sanitize=False)
+    body = fields.Html(readonly=True, sanitize_style=True)
 
     def action_send_test(self):
         return self.step_id.action_send_test()
