@@ -43,6 +43,8 @@ class DunningReminder(models.Model):
             lambda reminder: (reminder.company_id, reminder.date)
         ).items():
             found = reminders._search_information(company, today)
+            if not found:
+                continue
             overdue, clarified = found._read_standing(today)
             recipients = {
                 channel: found.move_id._get_dunning_recipients_by(channel)
@@ -67,7 +69,7 @@ class DunningReminder(models.Model):
         )
 
     def _search_information(self, company, today):
-        return self.env["dunning.enrollment"].search(
+        found = self.env["dunning.enrollment"].search(
             [
                 ("company_id", "=", company.id),
                 ("partner_id", "in", self.partner_id.ids),
@@ -75,6 +77,13 @@ class DunningReminder(models.Model):
                 ("state", "!=", "stopped"),
             ],
             order="due_date, id",
+        )
+        told = {(line.move_id, line.due_date) for line in self.line_ids}
+        one = len(self) == 1  # what is told to one is news to another
+        return found.filtered(
+            lambda enrollment: (
+                not (one and (enrollment.move_id, enrollment.due_date) in told)
+            )
         )
 
     def _is_informing_about(self, enrollment, recipients):
