@@ -50,9 +50,44 @@ class TestTours(AccountTestInvoicingHttpCommon):
             }
         )
 
+    def _create_running_sequence(self, name="Strict", **vals):
+        """One typed step on the due date; all customers of the company follow it."""
+        step = {
+            "name": "Last call",
+            "delay": 0,
+            "content": "text",
+            "subject": "{{ invoice_number }}",
+            "body": "<p>{{ amount_due }}</p>",
+            **vals,
+        }
+        company = self.env.company
+        sequence = self.env["dunning.sequence"].create(
+            {
+                "name": name,
+                "company_id": company.id,
+                "user_id": self.env.user.search([("login", "=", "dunning_billing")]).id,
+                "catch_up": "latest",
+                "step_ids": [Command.create(step)],
+            }
+        )
+        sequence.action_start()
+        company.dunning_sequence_id = sequence
+        return sequence
+
+    def _create_customer(self, name, **vals):
+        vals = {"name": name, "email": f"{name.lower()}@example.com", **vals}
+        return self.env["res.partner"].create(vals)
+
+    def _run(self):
+        self.env["dunning.enrollment"]._run(fields.Date.today())
+
     def _start_manager_tour(self, name):
         self._create_user("dunning_manager", "account.group_account_manager")
         self.start_tour("/odoo", name, login="dunning_manager")
+
+    def _create_clerk(self):
+        """Somebody with billing rights, and no more."""
+        return self._create_user("dunning_billing", "account.group_account_invoice")
 
     def test_sequence_is_written_and_started_by_an_accounting_manager(self):
         customer = self.env["res.partner"].create({"name": "Azure"})
@@ -134,3 +169,79 @@ class TestTours(AccountTestInvoicingHttpCommon):
         self.assertEqual(pause.reason, "Wrong address")
         self.assertEqual(pause.outcome, "resumed")
         self.assertEqual(invoice.dunning_status, "active")
+
+    def test_work_list_is_done(self):
+        self._create_clerk()
+        by_hand = self._create_running_sequence("By hand", mode="manual")
+        letters = self._create_running_sequence("Letters", channel="letter")
+        self._create_running_sequence(mode="approval")
+        names = ("Azure", "Bakery", "Cedar", "Delta", "Letters", "Elsewhere")
+        customers = [self._create_customer(name) for name in names]
+        for customer in customers[1:4]:
+            customer.dunning_sequence_id = by_hand
+        customers[4].write(
+            {"dunning_sequence_id": letters.id, "street": "1 Main St", "city": "Town"}
+        )
+        azure, bakery, cedar, delta, by_post, disputed = (
+            self._create_invoice_due(customer, 0) for customer in customers
+        )
+        disputed.dunning_disputed = True
+        self._run()
+        self.start_tour("/odoo", "dunning_work_list_is_done", login="dunning_billing")
+        approved, undone, letter = (
+            invoice.dunning_reminder_line_ids.reminder_id
+            for invoice in (azure, bakery, by_post)
+        )
+        self.assertEqual((approved.state, approved.origin), ("queued", "approved"))
+        self.assertEqual(undone.state, "cancelled")
+        self.assertEqual((letter.channel, letter.state), ("letter", "sent"))
+        self.assertEqual(cedar.dunning_hold_ids.outcome, "resumed")
+        self.assertEqual(delta.dunning_status, "todo")
+        self.assertTrue(disputed.dunning_disputed)
+
+    def test_customer_is_set_up(self):
+        # Odoo lets only those edit customers who may create contacts.
+        clerk = self._create_user(
+            "dunning_billing",
+            "account.group_account_invoice,base.group_partner_manager",
+        )
+        sequence = self._create_running_sequence()
+        customer = self._create_customer("Azure", is_company=True)
+        ann = self._create_customer("Ann", parent_id=customer.id)
+        self._create_invoice_due(customer)
+        self.start_tour("/odoo", "dunning_customer_is_set_up", login="dunning_billing")
+        self.assertEqual(customer.dunning_policy, "own")
+        self.assertEqual(customer.dunning_sequence_id, sequence)
+        self.assertEqual(customer.dunning_user_id, clerk)
+        self.assertEqual(str(customer.dunning_pause_until), "2040-03-15")
+        self.assertTrue(ann.dunning_contact)
+
+    def test_invoices_are_switched_off(self):
+        self._create_clerk()
+        self._create_running_sequence()
+        azure, bakery, cedar = (
+            self._create_invoice_due(self._create_customer(name), days)
+            for name, days in (("Azure", 30), ("Bakery", -10), ("Cedar", -10))
+        )
+        self.env["dunning.enrollment"]._reconcile(azure + bakery + cedar)
+        self.start_tour(
+            "/odoo", "dunning_invoices_are_switched_off", login="dunning_billing"
+        )
+        self.assertEqual((azure + bakery).mapped("dunning_policy"), ["none"] * 2)
+        self.assertEqual((azure + bakery).mapped("dunning_status"), ["none"] * 2)
+        self.assertFalse(cedar.dunning_policy)
+
+    def test_settings_are_saved_by_an_administrator(self):
+        self._create_user(
+            "dunning_admin", "account.group_account_manager,base.group_system"
+        )
+        sequence = self._create_running_sequence()
+        company = self.env.company
+        company.dunning_sequence_id = False
+        # Else the page warns about the taxes of the chart of accounts.
+        company.tax_exigibility = True
+        self.start_tour("/odoo", "dunning_settings_are_saved", login="dunning_admin")
+        self.assertEqual(company.dunning_sequence_id, sequence)
+        self.assertEqual((company.dunning_hour_from, company.dunning_hour_to), (9, 17))
+        self.assertEqual(company.dunning_day_limit, 300)
+        self.assertEqual(company.dunning_statement_days, 7)
