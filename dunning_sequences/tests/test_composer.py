@@ -359,6 +359,18 @@ class TestBulk(ComposerCommon):
         for invoice in self.invoices:
             self.assertReminders(invoice, "03-05 S1")
 
+    def test_in_one_mail_each_invoice_goes_on_from_its_own_step(self):
+        self.run_on("03-08")
+        self.sink.clear()
+        older, newer, _other = self.invoices
+        self.assertNext(newer, "running", "03-09 S1")
+        composer = self.compose(older + newer)
+        self.assertEqual(composer.step_id, self.sequence.step_ids[1])
+        self.send(composer)
+        self.assertEqual(self.get_subjects(), ["S2"])
+        self.assertReminders(older, "03-08 S1", "03-08 S2")
+        self.assertReminders(newer, "03-08 S1")
+
     def test_or_one_per_invoice(self):
         composer = self.compose(self.invoices, grouping="invoice")
         self.assertEqual(len(composer.line_ids), 3)

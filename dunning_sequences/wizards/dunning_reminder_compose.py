@@ -76,6 +76,10 @@ class DunningReminderCompose(models.TransientModel):
     step_id = fields.Many2one(
         comodel_name="dunning.sequence.step",
         string="Text of the Step",
+        compute="_compute_step_id",
+        store=True,
+        compute_sudo=False,
+        readonly=False,
         domain="[('company_id', 'parent_of', company_id), "
         "('channel', '!=', 'activity')]",
         help="Empty: each invoice gets the text of its coming step. With a later step "
@@ -279,11 +283,18 @@ class DunningReminderCompose(models.TransientModel):
             )
         return reason
 
-    def _new_instalments(self, rows):
+    def _get_chosen_step(self):
+        """The step that a person chose; none while it is the one proposed."""
+        step = self.step_id._origin
+        lines = self.line_ids
+        proposed = len(lines) == 1 and step == lines.step_id._origin
+        return step.browse() if proposed else step
+
+    def _new_instalments(self, rows, chosen):
         """The instalments as the engine composes them; in memory."""
         Enrollment = self.env["dunning.enrollment"].sudo()
         Enrollment = Enrollment.with_company(self.company_id)
-        chosen = self.step_id._origin.sudo()
+        chosen = chosen.sudo()
         return Enrollment.union(*(Enrollment._new_by_hand(row, chosen) for row in rows))
 
     # ------------------------------------------------------------------------
@@ -347,9 +358,7 @@ class DunningReminderCompose(models.TransientModel):
             "move_ids": [(6, 0, moves.ids)],
             "amount_due": self._format_amounts(moves, chosen),
             "days_late": max(days, 0),
-            "step_id": self._new_instalments(rows[:1])
-            ._get_text_step(self._get_today())
-            .id,
+            "step_id": self._get_proposed_step(rows).id,
             "email_to": ", ".join(whom["to"]),
             "email_cc": ", ".join(whom["cc"]),
             "email_bcc": ", ".join(whom["bcc"]),
@@ -358,6 +367,19 @@ class DunningReminderCompose(models.TransientModel):
             "is_chosen": not lacking,
             "lacking": lacking,
         }
+
+    def _get_proposed_step(self, rows):
+        """The step that gives the text of a message, as nobody chooses another."""
+        Step = self.env["dunning.sequence.step"]
+        carrier = self._get_carrier(self._new_instalments(rows, Step))
+        return carrier._get_text_step(self._get_today())
+
+    @api.model
+    def _get_carrier(self, instalments):
+        Reminder = self.env["dunning.reminder"].sudo()
+        return instalments.sorted(
+            lambda e: Reminder._get_carrier_key(e.next_step_id, e.due_date)
+        )[:1]
 
     def _get_lacking_address(self, whom, row):
         """Say what is missing for it to arrive, False when nothing is."""
@@ -409,6 +431,14 @@ class DunningReminderCompose(models.TransientModel):
             wizard.history_ids = self.env["dunning.reminder.line"].search(
                 [("move_id", "in", wizard.move_ids.ids)], order="id desc"
             )
+
+    @api.depends("line_ids")
+    def _compute_step_id(self):
+        """Of one message, the step proposed; of many, each has its own."""
+        for wizard in self:
+            lines = wizard.line_ids
+            single = len(lines) == 1
+            wizard.step_id = single and (wizard.step_id or lines.step_id)
 
     @api.depends("line_ids", "step_id")
     def _compute_options(self):
@@ -501,7 +531,8 @@ class DunningReminderCompose(models.TransientModel):
         if not rows:
             return False, False, False
         whom = line._get_default_whom()
-        reminder = self._new_reminder(whom, self._new_instalments(rows))
+        instalments = self._new_instalments(rows, self._get_chosen_step())
+        reminder = self._new_reminder(whom, instalments)
         try:
             subject, body = reminder._get_renderer(
                 reminder.step_id.with_context(lang=reminder.lang)

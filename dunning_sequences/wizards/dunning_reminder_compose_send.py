@@ -176,7 +176,7 @@ class DunningReminderCompose(models.TransientModel):
         for line in lines:
             rows = [row for move in line.move_ids for row in chosen.get(move, ())]
             if rows:
-                found[line] = self._new_instalments(rows)
+                found[line] = self._new_instalments(rows, self._get_chosen_step())
         return found, {m: why for m, why in skipped.items() if m in moves}
 
     def _check_something_left(self, instalments, skipped):
@@ -195,11 +195,8 @@ class DunningReminderCompose(models.TransientModel):
 
     def _prepare_choices(self, instalments, whom, lang):
         """What was chosen here, as values of a reminder. Hook: add your own."""
-        Reminder = self.env["dunning.reminder"].sudo()
-        carrier = instalments.sorted(
-            lambda e: Reminder._get_carrier_key(e.next_step_id, e.due_date)
-        )[:1]
-        step = self.step_id.sudo() or carrier._get_text_step(self._get_today())
+        carrier = self._get_carrier(instalments)
+        step = self.step_id._origin.sudo() or carrier._get_text_step(self._get_today())
         choices = {
             "composed": True,
             "step_id": step.id,
