@@ -35,6 +35,29 @@ class TestTours(AccountTestInvoicingHttpCommon):
             post=True,
         )
 
+    def test_a_reminder_is_written_by_hand_with_billing_rights(self):
+        self._create_user("dunning_billing", "account.group_account_invoice")
+        company = self.env.company
+        company.email = "company@example.com"
+        sequence = self.env["dunning.sequence"].search(
+            [("company_id", "=", company.id), ("grouping", "=", "customer")], limit=1
+        )
+        sequence.catch_up = "latest"
+        sequence.action_start()
+        company.dunning_sequence_id = sequence
+        customer = self.env["res.partner"].create(
+            {"name": "Azure", "email": "azure@example.com"}
+        )
+        invoice = self._create_invoice_due(customer, days=-10)
+        self.env["dunning.enrollment"]._reconcile(invoice)
+        self.start_tour("/odoo", "dunning_reminder_is_written", login="dunning_billing")
+        reminder = invoice.dunning_reminder_ids
+        self.assertEqual(reminder.state, "queued")
+        self.assertEqual(reminder.subject, "A word about your invoice")
+        self.assertIn("As we said on the phone", reminder.body)
+        self.assertEqual(reminder.email_cc, "boss@example.com")
+        self.assertEqual(reminder.mail_message_id.subject, reminder.subject)
+
     def _create_strict_sequence(self):
         template = self.env.ref("dunning_sequences.mail_template_dunning_first")
         return self.env["dunning.sequence"].create(

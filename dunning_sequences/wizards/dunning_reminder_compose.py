@@ -1,6 +1,6 @@
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
-from odoo.tools import formatLang
+from odoo.tools import format_date, formatLang
 
 OUTCOME_RECORDED = "recorded"
 
@@ -71,6 +71,9 @@ class DunningReminderCompose(models.TransientModel):
         string="Past Reminders",
         compute="_compute_history_ids",
     )
+    history_summary = fields.Char(
+        string="Last Reminder", compute="_compute_history_ids"
+    )
 
     # === Text === #
     step_id = fields.Many2one(
@@ -111,6 +114,7 @@ class DunningReminderCompose(models.TransientModel):
         sanitize_attributes=True,
         help="Write {{ invoice_number }} or {% if payment_link %} … {% endif %}.",
     )
+    merge_fields = fields.Json(compute="_compute_merge_fields")
     subject = fields.Char(
         compute="_compute_text", store=True, compute_sudo=False, readonly=False
     )
@@ -162,6 +166,7 @@ class DunningReminderCompose(models.TransientModel):
         readonly=False,
     )
     lacking = fields.Char(compute="_compute_lacking")
+    recipient_source = fields.Selection(related="line_ids.recipient_source")
     keep_contact = fields.Boolean(
         string="Keep as Reminder Contact",
         help="The customer's reminders go to this address from now on.",
@@ -279,7 +284,7 @@ class DunningReminderCompose(models.TransientModel):
             return self.env._(
                 "%(reason)s, until %(date)s",
                 reason=reason,
-                date=fields.Date.to_string(row["hold_last_day"]),
+                date=format_date(self.env, row["hold_last_day"]),
             )
         return reason
 
@@ -428,8 +433,15 @@ class DunningReminderCompose(models.TransientModel):
     @api.depends("move_ids")
     def _compute_history_ids(self):
         for wizard in self:
-            wizard.history_ids = self.env["dunning.reminder.line"].search(
-                [("move_id", "in", wizard.move_ids.ids)], order="id desc"
+            lines = self.env["dunning.reminder.line"].search(
+                [("move_id", "in", wizard.move_ids._origin.ids)], order="id desc"
+            )
+            last = lines.filtered("counts")[:1]
+            wizard.history_ids = lines
+            wizard.history_summary = last and self.env._(
+                "%(date)s: %(step)s",
+                date=format_date(self.env, last.sent_on or last.date),
+                step=last.step_name or last.reminder_id.subject,
             )
 
     @api.depends("line_ids")
@@ -476,6 +488,10 @@ class DunningReminderCompose(models.TransientModel):
                 continue
             wizard.typed_subject = step.subject
             wizard.typed_body = step.body
+
+    @api.depends_context("lang")
+    def _compute_merge_fields(self):
+        self.merge_fields = self.env["dunning.sequence.step"]._get_merge_fields()
 
     @api.depends("line_ids", "step_id", "template_id", "payment_link")
     def _compute_text(self):
