@@ -58,6 +58,32 @@ class TestTours(AccountTestInvoicingHttpCommon):
         self.assertEqual(reminder.email_cc, "boss@example.com")
         self.assertEqual(reminder.mail_message_id.subject, reminder.subject)
 
+    def test_reminders_are_sent_from_the_invoice_list(self):
+        """Not enrolled anywhere; one of the customers has no address yet."""
+        self._create_user("dunning_billing", "account.group_account_invoice")
+        self.env.company.email = "company@example.com"
+        Partner = self.env["res.partner"]
+        azure = Partner.create({"name": "Azure", "email": "azure@example.com"})
+        blue = Partner.create({"name": "Blue"})
+        invoices = self.env["account.move"]
+        for customer in (azure, azure, blue):
+            invoices += self._create_invoice_due(customer, days=-10)
+        self.start_tour("/odoo", "dunning_reminders_are_sent", login="dunning_billing")
+        reminders = invoices.dunning_reminder_ids
+        self.assertEqual(
+            sorted(reminders.mapped(lambda r: (r.state, r.email_to))),
+            [
+                ("queued", '"Azure" <azure@example.com>'),
+                ("queued", '"Azure" <azure@example.com>'),
+                ("queued", "blue@example.com"),
+            ],
+        )
+        self.assertEqual(set(reminders.mapped("own_text")), {"typed"})
+        self.assertEqual(
+            sorted(reminders.mapped("subject")),
+            sorted(f"Please {name}" for name in invoices.mapped("name")),
+        )
+
     def _create_strict_sequence(self):
         template = self.env.ref("dunning_sequences.mail_template_dunning_first")
         return self.env["dunning.sequence"].create(
