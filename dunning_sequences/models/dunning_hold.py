@@ -248,11 +248,13 @@ class DunningHold(models.Model):
         self.ensure_one()
         followed = self._get_moves().dunning_enrollment_ids.filtered("next_step_id")
         customer = followed.partner_id[:1].with_company(self.company_id)
-        user = customer.dunning_user_id or followed.sequence_id[:1]._get_responsible()
+        sequence = followed.sequence_id[:1]
+        user = customer.dunning_user_id or sequence._get_responsible()
         if not user:
             return
         env = self.with_context(lang=user.lang).env
-        followed.move_id[:1].activity_schedule(
+        quietly = sequence._get_telling_context(user)
+        followed.move_id[:1].with_context(**quietly).activity_schedule(
             "mail.mail_activity_data_todo",
             user_id=user.id,
             summary=env._(

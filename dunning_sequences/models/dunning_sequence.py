@@ -413,7 +413,6 @@ class DunningSequence(models.Model):
 
     def _get_responsible(self):
         """Who is told what waits: the responsible, else who started it."""
-        self.ensure_one()
         return (self.user_id or self.started_by_id).filtered("active")
 
     def _get_rhythm(self):

@@ -63,8 +63,7 @@ class AccountMove(models.Model):
         sender._generate_invoice_documents({self: settings})
         if settings.get("error"):
             raise UserError(sender._format_error_text(settings["error"]))
-        if self.is_move_sent != was_sent:
-            self.is_move_sent = was_sent
+        self.write({"is_move_sent": was_sent})
 
 
 class DunningReminder(models.Model):

@@ -96,11 +96,14 @@ class DunningSequence(models.Model):
             summary = env._("1 reminder needs you")
         else:
             summary = env._("%(count)s reminders need you", count=count)
-        # Who has only started it finds it in his activities, without a mail.
-        quiet = user != self.user_id and user == self.started_by_id
-        self.with_context(mail_activity_quick_update=quiet).activity_schedule(
+        self.with_context(**self._get_telling_context(user)).activity_schedule(
             "mail.mail_activity_data_todo",
             user_id=user.id,
             summary=summary,
             note=env._("See Customers > Payment Reminders > To Do."),
         )
+
+    def _get_telling_context(self, user):
+        """Who has only started it finds it among his activities, without a mail."""
+        only_started = user == self.started_by_id and user != self.user_id
+        return {"mail_activity_quick_update": only_started}

@@ -11,7 +11,6 @@ class DunningSequence(models.Model):
     _inherit = "dunning.sequence"
 
     attach_statement = fields.Boolean(
-        string="Attach Statement",
         help="Attaches a list of all open items of the customer, as a PDF.",
     )
 

@@ -50,7 +50,7 @@ class DunningReminderCompose(models.TransientModel):
         """Who clicks twice sends once: the second one waits here, and is told."""
         if self.sent:
             raise UserError(self.env._("These reminders were sent already."))
-        self.sent = True
+        self.write({"sent": True})
         self.flush_recordset(["sent"])
 
     # ------------------------------------------------------------------------
@@ -118,7 +118,7 @@ class DunningReminderCompose(models.TransientModel):
             )
             if len(addresses) > 1:
                 raise UserError(self.env._("Type one sender address."))
-            self.email_from = addresses[0]
+            self.write({"email_from": addresses[0]})
 
     def _is_written(self):
         """Has a person changed the text that was proposed for one message?"""
