@@ -23,7 +23,7 @@ test: ## All tests and linters; ARGS='-k word' runs those tests only, fast
 install-check: ## Build the wheel, install it beside Odoo, install the module from there
 	@dev/install_check
 
-pictures: ## The pictures of the README anew, in docs/images
+pictures: ## The pictures of README and guide anew, in docs/images
 	@dev/pictures
 
 i18n: ## The texts to translate, brought up to date from the code

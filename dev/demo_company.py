@@ -166,10 +166,12 @@ class Company:
         )
         letter = self.env.ref("dunning_sequences.dunning_sequence_trade_letter")
         texts = ((note, demo_data.NOTE["fr_FR"]), (letter, demo_data.LETTER_FR))
+        terms = note._fields["body"].get_trans_terms
         for step, (name, subject, body) in texts:
-            step.with_context(lang="fr_FR").write(
-                {"name": name, "subject": subject, "body": body}
-            )
+            step.with_context(lang="fr_FR").write({"name": name, "subject": subject})
+            # Written so, an HTML text would become that of all languages.
+            french = dict(zip(terms(step.body), terms(body), strict=True))
+            step.update_field_translations("body", {"fr_FR": french})
 
     def set_up_followers(self):
         self.company.dunning_sequence_id = self.sequences["standard"]

@@ -1,186 +1,22 @@
-"""Take the pictures of the README: `make pictures` (dev/pictures) calls it.
+"""Take the pictures of README and guide: `make pictures` (dev/pictures) calls it.
 
-    python -m dev.pictures ODOO_PORT INBOX OUT BROWSER FONTS
-
-A headless Chromium is told over its DevTools protocol what to open and to keep.
+python -m dev.pictures ODOO_PORT INBOX OUT BROWSER FONTS [NAME…]
 """
 
-import base64
 import html
-import io
 import json
-import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import ProxyHandler, build_opener
 
-import websocket
 from PIL import Image
 
+from dev.browser import COLORS, TIMEOUT, browsing, open_url, wait_until
 from dev.inbox import Inbox, Mail
 
-TIMEOUT = 60
-#: Pictures are sharp on dense screens, and stay small: see `keep`.
-SCALE = 1.5
-COLORS = 128
-
-#: The same letters on any machine: Odoo ships this font.
-FONTCONFIG = """<?xml version="1.0"?>
-<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig>
-<dir>/usr/share/fonts</dir><dir>{fonts}</dir><cachedir>{cache}</cachedir>
-{aliases}
-</fontconfig>"""
-ALIAS = """<match><test name="family"><string>{}</string></test><edit name="family"
-mode="assign" binding="strong"><string>Open Sans</string></edit></match>"""
-
-open_url = build_opener(ProxyHandler({})).open
-
-
-class Browser:
-    """One tab."""
-
-    def __init__(self, folder, program, fonts):
-        aliases = "".join(
-            ALIAS.format(name) for name in ("Arial", "Helvetica", "sans-serif")
-        )
-        config = Path(folder) / "fonts.conf"
-        config.write_text(
-            FONTCONFIG.format(fonts=fonts, cache=f"{folder}/fonts", aliases=aliases)
-        )
-        self.process = subprocess.Popen(
-            [
-                program,
-                "--headless=new",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-                "--disable-extensions",
-                "--hide-scrollbars",
-                "--no-first-run",
-                "--no-proxy-server",
-                "--lang=en-US",
-                "--remote-debugging-port=0",
-                "--remote-allow-origins=*",
-                f"--user-data-dir={folder}/profile",
-                "about:blank",
-            ],
-            env={
-                "FONTCONFIG_FILE": str(config),
-                "HOME": folder,
-                "PATH": "/usr/bin:/bin",
-            },
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        ready = Path(folder) / "profile" / "DevToolsActivePort"
-        port = wait_until(lambda: ready.exists() and ready.read_text().split()[:1])[0]
-        tabs = json.load(open_url(f"http://127.0.0.1:{port}/json"))
-        url = next(tab for tab in tabs if tab["type"] == "page")["webSocketDebuggerUrl"]
-        self.socket = websocket.create_connection(url, timeout=TIMEOUT)
-        self.number = 0
-
-    def close(self):
-        self.socket.close()
-        self.process.terminate()
-        self.process.wait()
-
-    def call(self, method, **params):
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": params}
-        self.socket.send(json.dumps(message))
-        while True:
-            answer = json.loads(self.socket.recv())
-            if answer.get("id") == self.number:
-                if "error" in answer:
-                    raise RuntimeError(f"{method}: {answer['error']['message']}")
-                return answer["result"]
-
-    def size(self, width, height):
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=SCALE,
-            mobile=False,
-        )
-
-    def evaluate(self, expression):
-        answer = self.call(
-            "Runtime.evaluate",
-            expression=expression,
-            awaitPromise=True,
-            returnByValue=True,
-        )
-        if "exceptionDetails" in answer:
-            raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
-        return answer["result"].get("value")
-
-    def open(self, url, ready):
-        """Go there, and wait until the expression ``ready`` is true."""
-        self.call("Page.navigate", url=url)
-        self.wait(ready)
-
-    def wait(self, expression):
-        def is_true():
-            try:
-                return self.evaluate(f"!!({expression})")
-            except RuntimeError:  # the page is just being replaced
-                return False
-
-        wait_until(is_true, expression)
-
-    def keep(self, path, selector, margin=0, until=None):
-        """Save the part of the page that an element takes.
-
-        :param until: another element, with whose lower end the picture ends
-        """
-        x, y, right, bottom = self.evaluate(
-            f"""(() => {{
-                const from = document.querySelector({json.dumps(selector)});
-                const to = document.querySelector({json.dumps(until or selector)});
-                const a = from.getBoundingClientRect(), b = to.getBoundingClientRect();
-                return [a.left, a.top, a.right, b.bottom];
-            }})()"""
-        )
-        x, y = max(x - margin, 0), max(y - margin, 0)
-        clip = {
-            "x": x,
-            "y": y,
-            "width": right + margin - x,
-            "height": bottom + margin - y,
-            "scale": 1,
-        }
-        answer = self.call("Page.captureScreenshot", format="png", clip=clip)
-        image = Image.open(io.BytesIO(base64.b64decode(answer["data"])))
-        image = image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
-        image.save(path, optimize=True)
-        print(
-            f"{path}  {image.width} x {image.height}  {path.stat().st_size // 1024} kB"
-        )
-
-
-def wait_until(condition, what="the browser"):
-    end = time.monotonic() + TIMEOUT
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise TimeoutError(f"Waited in vain: {what}")
-
-
-@contextmanager
-def browsing(program, fonts):
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        browser = Browser(folder, program, fonts)
-        try:
-            yield browser
-        finally:
-            browser.close()
+#: Width of the pages that the guide shows: wide enough for Odoo's lists.
+WIDTH = 1400
 
 
 def show_mail(browser, mail, path):
@@ -291,23 +127,147 @@ def show_inbox(browser, folder, path):
         browser.keep(path, "body", until=".mail:nth-child(8)")
 
 
-def main(port, folder, out, program, fonts):
+def open_action(browser, url, action, ready):
+    """Open a list or a form of ours, as wide as the guide wants it."""
+    browser.size(WIDTH, 1000, scale=1)
+    browser.open(f"{url}/odoo/action-{action}", f"document.querySelector({ready!r})")
+
+
+def keep_list(browser, path, rows):
+    """Keep the first rows of the list that is open."""
+    tidy(browser)
+    browser.evaluate(
+        f"""[...document.querySelectorAll(".o_data_row")].slice({rows})
+            .forEach(row => row.remove())"""
+    )
+    browser.keep(path, ".o_action", until=".o_list_table")
+
+
+def show_work_list(browser, url, path):
+    open_action(browser, url, TODO_ACTION, ".o_data_row")
+    browser.evaluate("document.querySelector('.o_list_record_selector input').click()")
+    browser.wait("document.querySelector('.o_control_panel [name=action_approve]')")
+    keep_list(browser, path, 8)
+
+
+def show_coming(browser, url, path):
+    action = "dunning_sequences.dunning_enrollment_action"
+    open_action(browser, url, action, ".o_data_row")
+    keep_list(browser, path, 12)
+
+
+def show_invoices(browser, url, path):
+    action = "account.action_move_out_invoice_type"
+    open_action(browser, url, action, ".o_data_row")
+    keep_list(browser, path, 14)
+
+
+def show_customer(browser, url, path):
+    """One with a pause in the past and several invoices."""
+    domain = [("name", "=", "Boulangerie Dupont")]
+    (customer,) = call(browser, "res.partner", "search", domain, limit=1)
+    page = f"account.res_partner_action_customer/{customer}"
+    tab = ".o_notebook .nav-link[name=dunning]"
+    open_action(browser, url, page, tab)
+    browser.size(1200, 1400, scale=1)
+    browser.evaluate(f"document.querySelector('{tab}').click()")
+    browser.wait("document.querySelector('.tab-pane.active .o_data_row')")
+    tidy(browser)
+    browser.keep(path, ".o_notebook", margin=8)
+
+
+def show_settings(browser, url, path):
+    open_action(browser, url, "account.action_account_config", "#dunning_safety")
+    browser.evaluate("document.querySelector('#dunning_texts').scrollIntoView()")
+    tidy(browser)
+    browser.keep(path, ".row:has(> #dunning_texts)")
+
+
+def show_simulation(browser, url, path):
+    action = "dunning_sequences.dunning_simulation_action_open"
+    open_action(browser, url, action, ".o_dunning_simulation_summary")
+    browser.size(WIDTH, 1400, scale=1)
+    tidy(browser)
+    browser.keep(path, ".o_action", until=".o_dunning_simulation_summary table")
+
+
+def show_reminder(browser, url, path):
+    """One that waits for approval."""
+    action = "dunning_sequences.dunning_reminder_action_to_approve"
+    open_action(browser, url, action, ".o_data_row")
+    browser.evaluate("document.querySelector('.o_data_row td[name=date]').click()")
+    browser.wait("document.querySelector('.tab-pane.active [name=body]')")
+    tidy(browser)
+    browser.keep(path, ".o_action", until=".tab-pane.active [name=body]")
+
+
+def show_letter(browser, url, path):
+    """A letter as its page, from the same text as the PDF."""
+    english = [("channel", "=", "letter"), ("lang", "=", "en_US")]
+    (letter,) = call(browser, "dunning.reminder", "search", english, limit=1)
+    browser.size(794, 1123, scale=1)  # A4
+    page = f"{url}/report/html/dunning_sequences.report_dunning_letter/{letter}"
+    browser.open(page, "document.querySelector('.article')")
+    browser.keep(path, "body")
+
+
+TODO_ACTION = "dunning_sequences.dunning_enrollment_action_todo"
+
+#: Pictures of Odoo's pages, by name.
+SCENES = {
+    "invoice": show_invoice,
+    "sequence": show_sequence,
+    "work-list": show_work_list,
+    "coming": show_coming,
+    "invoices": show_invoices,
+    "customer": show_customer,
+    "settings": show_settings,
+    "simulation": show_simulation,
+    "reminder": show_reminder,
+    "letter": show_letter,
+}
+
+#: Those that the description of the addon shows, too, and where.
+DESCRIPTION = ("sequence", "invoices", "work-list")
+SHOP = Path("dunning_sequences/static/description")
+
+
+def main(port, folder, out, program, fonts, *names):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{port}"
+    names = names or ("mail", "inbox", *SCENES)
+    unknown = set(names) - {"mail", "inbox", *SCENES}
+    if unknown:
+        sys.exit(f"No picture is called {', '.join(sorted(unknown))}")
+    with browsing(program, fonts) as browser:
+        if "mail" in names:
+            show_mail(browser, get_richest_mail(folder), out / "mail.png")
+        if "inbox" in names:
+            show_inbox(browser, folder, out / "inbox.png")
+        wait_until(lambda: is_up(url), "Odoo")
+        log_in(browser, url)
+        for name in (name for name in names if name in SCENES):
+            SCENES[name](browser, url, out / f"{name}.png")
+            if name in DESCRIPTION:
+                shrink(out / f"{name}.png", SHOP / f"{name}.png")
+
+
+def shrink(path, smaller):
+    """For the description in the apps list, 960 pixels wide."""
+    image = Image.open(path).convert("RGB")
+    size = (960, image.height * 960 // image.width)
+    image = image.resize(size, Image.Resampling.LANCZOS)
+    image.quantize(COLORS, dither=Image.Dither.NONE).save(smaller, optimize=True)
+
+
+def get_richest_mail(folder):
+    """The French one with most to show: several invoices of one customer."""
     mails = [Mail(file) for file in sorted(Path(folder).glob("*.eml"))]
-    # The richest French one: several invoices of one customer.
-    mail = max(
+    return max(
         (m for m in mails if 'lang="fr' in (m.body("html") or "")),
         key=lambda m: len(m.body("html")),
     )
-    with browsing(program, fonts) as browser:
-        show_mail(browser, mail, out / "mail.png")
-        show_inbox(browser, folder, out / "inbox.png")
-        wait_until(lambda: is_up(url), "Odoo")
-        log_in(browser, url)
-        show_invoice(browser, url, out / "invoice.png")
-        show_sequence(browser, url, out / "sequence.png")
 
 
 def is_up(url):
