@@ -30,9 +30,7 @@ class DunningAnalysis(models.Model):
     sequence_id = fields.Many2one(
         comodel_name="dunning.sequence", string="Reminder Sequence", readonly=True
     )
-    step_id = fields.Many2one(
-        comodel_name="dunning.sequence.step", string="Step", readonly=True
-    )
+    step_id = fields.Many2one(comodel_name="dunning.sequence.step", readonly=True)
     step_name = fields.Char(
         readonly=True, help="As it was named then; kept when the step is deleted."
     )
