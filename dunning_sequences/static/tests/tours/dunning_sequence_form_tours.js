@@ -419,7 +419,8 @@ registry.category("web_tour.tours").add("dunning_sequence_is_deleted_for_good", 
         },
         {
             content: "It is gone",
-            trigger: ".o_list_view:not(:has(.o_data_row:contains(Strict)))",
+            trigger:
+                ".o_list_view:has(.o_data_row):not(:has(.o_data_row:contains(Strict)))",
         },
     ],
 });
