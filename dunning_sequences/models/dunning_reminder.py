@@ -215,6 +215,13 @@ class DunningReminder(models.Model):
     # COMPUTE
     # ------------------------------------------------------------------------
 
+    @api.depends("subject", "step_name", "move_id")
+    def _compute_display_name(self):
+        """A call or a visit has no subject."""
+        for reminder in self:
+            named = (reminder.step_name, reminder.move_id.name)
+            reminder.display_name = reminder.subject or ": ".join(filter(None, named))
+
     @api.depends("state", "origin", "line_ids")
     def _compute_can_undo(self):
         for reminder in self:
@@ -394,7 +401,10 @@ class DunningReminder(models.Model):
             raise UserError(self.env._("Only reminders to approve can be approved."))
         changed = self.sudo()._approve()
         if len(self) == 1 and changed:
-            return self._get_records_action(target="new")
+            return self._get_records_action(
+                name=self.env._("The text has changed: this is what leaves"),
+                target="new",
+            )
         return True
 
     def action_skip(self):

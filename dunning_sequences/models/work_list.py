@@ -138,9 +138,13 @@ class DunningEnrollment(models.Model):
         """
         self.check_access("read")
         reminders = self.reminder_id.filtered(lambda r: r.state == state)
+        if not reminders and state == "to_print":
+            raise UserError(
+                self.env._("None of the lines chosen is a letter to print.")
+            )
         if not reminders:
             raise UserError(
-                self.env._("None of the reminders chosen waits for this decision.")
+                self.env._("None of the reminders chosen waits for approval.")
             )
         return reminders
 

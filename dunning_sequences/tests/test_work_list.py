@@ -75,7 +75,7 @@ class TestWorkList(DunningCommon):
         self._create_default((7,))
         invoice = self._create_invoice_due("03-01")
         self.run_day("03-05")
-        with self.assertRaisesRegex(UserError, "waits for this decision"):
+        with self.assertRaisesRegex(UserError, "waits for approval"):
             invoice.dunning_enrollment_ids.action_approve()
 
     def test_it_opens_on_mine(self):
