@@ -349,6 +349,30 @@ class ResPartner(models.Model):
     def _dunning_mark_partners(self, partners):
         self.env["dunning.mark"]._mark("partner", partners.ids)
 
+    def action_dunning_pause(self):
+        """Open the form of a pause of this customer: it needs no right to edit him."""
+        self.ensure_one()
+        form = self.env.ref("dunning_sequences.dunning_hold_view_form_pause")
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Pause Reminders"),
+            "res_model": "dunning.hold",
+            "view_mode": "form",
+            "views": [(form.id, "form")],
+            "target": "new",
+            "context": {
+                "default_kind": "pause",
+                "default_partner_id": self.commercial_partner_id.id,
+                "default_company_id": self.env.company.id,
+            },
+        }
+
+    def action_dunning_resume(self):
+        """End the pauses of this customer: reminders go on at the same place."""
+        self.env["dunning.hold"].check_access("write")
+        self.commercial_partner_id._get_dunning_pauses().action_close()
+        return True
+
     def action_view_dunning_reminders(self):
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "dunning_sequences.dunning_reminder_action"

@@ -41,6 +41,17 @@ class TestShown(DunningCommon):
         self.assertEqual(sorted(holds.mapped("kind")), ["dispute", "pause"])
         self.assertEqual(holds.move_ids, invoice)
 
+    def test_who_bills_pauses_a_customer_whom_he_may_not_edit(self):
+        clerk = self._create_user("clerk", "account.group_account_invoice")
+        customer = self.customer.with_user(clerk)
+        action = customer.action_dunning_pause()
+        Hold = self.env["dunning.hold"].with_user(clerk)
+        hold = Hold.with_context(**action["context"]).create({"reason": "Holidays"})
+        self.assertTrue(self.customer.dunning_paused)
+        customer.action_dunning_resume()
+        self.assertEqual(hold.outcome, "resumed")
+        self.assertFalse(self.customer.dunning_paused)
+
     def test_reminders_are_switched_off_and_on_in_bulk(self):
         self._create_default((7,))
         invoices = self._create_invoice_due("03-01") + self._create_invoice_due("03-02")
