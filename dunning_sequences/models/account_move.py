@@ -390,24 +390,9 @@ class AccountMove(models.Model):
 
     def action_dunning_pause(self):
         """Open the form of a new pause; called from code, see `dunning_paused`."""
-        return {
-            "type": "ir.actions.act_window",
-            "name": self.env._("Pause Reminders"),
-            "res_model": "dunning.hold",
-            "view_mode": "form",
-            "views": [
-                (
-                    self.env.ref("dunning_sequences.dunning_hold_view_form_pause").id,
-                    "form",
-                )
-            ],
-            "target": "new",
-            "context": {
-                "default_kind": "pause",
-                "default_move_ids": [(6, 0, self.ids)],
-                "default_company_id": self.company_id[:1].id,
-            },
-        }
+        return self.env["dunning.hold"]._get_pause_action(
+            move_ids=[(6, 0, self.ids)], company_id=self.company_id[:1].id
+        )
 
     def action_dunning_resume(self):
         """End the pauses of these invoices: reminders go on at the same place."""

@@ -216,6 +216,26 @@ class DunningHold(models.Model):
         )
         return self.move_ids | followed.move_id
 
+    @api.model
+    def _get_pause_action(self, **values):
+        """The dialog of a new pause.
+
+        :param values: what is known of it, such as the invoices or the customer
+        """
+        form = self.env.ref("dunning_sequences.dunning_hold_view_form_pause")
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Pause Reminders"),
+            "res_model": self._name,
+            "view_mode": "form",
+            "views": [(form.id, "form")],
+            "target": "new",
+            "context": {
+                "default_kind": "pause",
+                **{f"default_{name}": value for name, value in values.items()},
+            },
+        }
+
     def action_close(self):
         """End the hold today: reminders go on at the same place."""
         for company, holds in self.grouped("company_id").items():

@@ -149,13 +149,7 @@ class DunningEnrollment(models.Model):
          LEFT JOIN LATERAL (%(last)s) last ON TRUE
          LEFT JOIN LATERAL (%(failure)s) failure ON TRUE
          LEFT JOIN LATERAL (%(hold)s) hold ON TRUE
-         LEFT JOIN LATERAL (
-                SELECT t.id FROM payment_transaction t
-                  JOIN account_invoice_transaction_rel rel
-                    ON rel.transaction_id = t.id
-                 WHERE rel.invoice_id = move.id
-                   AND t.state IN ('pending', 'authorized') LIMIT 1
-                ) transaction ON TRUE
+         LEFT JOIN LATERAL (%(transaction)s) transaction ON TRUE
              WHERE enrolled.id IS NOT NULL OR instalment.residual > 0
           ORDER BY move.id, due_date
             """,
@@ -163,18 +157,34 @@ class DunningEnrollment(models.Model):
             instalments=self._get_posted_sql(move_ids),
             ids=list(move_ids),
             posted=json.dumps({key: str(day) for key, day in posted.items()}),
-            enrolled=SQL(", ").join(
-                SQL(
-                    "%s AS %s",
-                    SQL.identifier("enrolled", name),
-                    SQL.identifier(f"old_{name}"),
-                )
-                for name in COLUMNS
-            ),
+            enrolled=self._get_old_columns_sql(),
             wanted=self._get_wanted_sql(),
             last=self._get_last_sql(),
             failure=self._get_failure_sql(),
             hold=self._get_hold_sql(),
+            transaction=self._get_transaction_sql(),
+        )
+
+    def _get_old_columns_sql(self):
+        """What the enrollment says now, to be compared with the decision."""
+        return SQL(", ").join(
+            SQL(
+                "%s AS %s",
+                SQL.identifier("enrolled", name),
+                SQL.identifier(f"old_{name}"),
+            )
+            for name in COLUMNS
+        )
+
+    def _get_transaction_sql(self):
+        """An online payment of the invoice that is under way."""
+        return SQL(
+            """
+            SELECT t.id FROM payment_transaction t
+              JOIN account_invoice_transaction_rel rel ON rel.transaction_id = t.id
+             WHERE rel.invoice_id = move.id
+               AND t.state IN ('pending', 'authorized') LIMIT 1
+            """
         )
 
     def _get_posted_sql(self, move_ids):

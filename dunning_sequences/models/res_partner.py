@@ -352,20 +352,9 @@ class ResPartner(models.Model):
     def action_dunning_pause(self):
         """Open the form of a pause of this customer: it needs no right to edit him."""
         self.ensure_one()
-        form = self.env.ref("dunning_sequences.dunning_hold_view_form_pause")
-        return {
-            "type": "ir.actions.act_window",
-            "name": self.env._("Pause Reminders"),
-            "res_model": "dunning.hold",
-            "view_mode": "form",
-            "views": [(form.id, "form")],
-            "target": "new",
-            "context": {
-                "default_kind": "pause",
-                "default_partner_id": self.commercial_partner_id.id,
-                "default_company_id": self.env.company.id,
-            },
-        }
+        return self.env["dunning.hold"]._get_pause_action(
+            partner_id=self.commercial_partner_id.id, company_id=self.env.company.id
+        )
 
     def action_dunning_resume(self):
         """End the pauses of this customer: reminders go on at the same place."""
