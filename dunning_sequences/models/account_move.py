@@ -437,6 +437,7 @@ class AccountMove(models.Model):
         "dunning_recipient_ids",
         "dunning_email_to",
         "partner_id",
+        "state",
         "dunning_enrollment_ids",
     )
     @api.depends_context("lang")
@@ -446,8 +447,15 @@ class AccountMove(models.Model):
             ._fields["recipient_source"]
             ._description_selection(self.env)
         )
-        recipients = self._get_dunning_recipients()
-        for move in self:
+        self.dunning_recipients_shown = False
+        posted = self.filtered(
+            lambda move: (
+                move.state == "posted"
+                and move.move_type in ("out_invoice", "out_receipt")
+            )
+        )
+        recipients = posted._get_dunning_recipients()
+        for move in posted:
             whom = recipients[move.id]
             if whom["to"]:
                 move.dunning_recipients_shown = self.env._(

@@ -594,6 +594,8 @@ class DunningReminder(models.Model):
         return [dict(vals, res_partner_id=partner.id) for partner in self.recipient_ids]
 
     def _trigger_delivery(self):
+        if not self:
+            return  # any activity that is done comes by here
         for name in ("ir_cron_dunning_send", "ir_cron_dunning_send_2"):
             cron = self.env.ref(f"dunning_sequences.{name}", raise_if_not_found=False)
             if cron:

@@ -181,6 +181,14 @@ class TestActivities(ChannelCommon):
         self.run_on("03-11..03-20")
         self.assertReminders(invoice, "03-10 S1", "03-17 S2")
 
+    def test_activities_of_others_wake_nobody(self):
+        send = self.env.ref("dunning_sequences.ir_cron_dunning_send")
+        before = self.env["ir.cron.trigger"].search([("cron_id", "=", send.id)])
+        self.customer.activity_schedule("mail.mail_activity_data_todo").action_done()
+        self.customer.activity_schedule("mail.mail_activity_data_todo").unlink()
+        after = self.env["ir.cron.trigger"].search([("cron_id", "=", send.id)])
+        self.assertEqual(after, before)
+
     def test_cancelled_skips_the_step(self):
         self._create_calls()
         invoice = self._create_invoice_due("03-01")

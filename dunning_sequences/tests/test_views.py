@@ -21,6 +21,13 @@ class TestShown(DunningCommon):
         self.env.invalidate_all()
         self.assertEqual(invoice.dunning_recipients_shown, "No e-mail address")
 
+    def test_drafts_and_bills_say_nothing_of_recipients(self):
+        draft = self._create_invoice_due("03-01", post=False)
+        bill = self._create_invoice_due("03-01", move_type="in_invoice")
+        self.assertFalse((draft + bill).filtered("dunning_recipients_shown"))
+        new = self.env["account.move"].new({"move_type": "out_invoice"})
+        self.assertFalse(new.dunning_recipients_shown)
+
     def test_the_customer_shows_what_is_open_and_overdue(self):
         self._create_invoice_due("03-01", 100)
         part = self._create_invoice_due("03-05", 50)
