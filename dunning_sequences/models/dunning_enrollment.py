@@ -493,7 +493,7 @@ class DunningEnrollment(models.Model):
         Day = self.env["dunning.day"].sudo()
         in_cron = self.env.context.get("ir_cron_progress_id")
         if not in_cron or not Day._is_done(company, today):
-            self._reconcile_company(company, today)
+            self._reconcile_day(company, today)
             Day._set_done(company, today)
         return self._get_due_chunks(company, today)
 

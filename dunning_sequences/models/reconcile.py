@@ -20,6 +20,9 @@ from .dunning_reminder import PENDING_REASONS
 #: Days around today for which a working calendar is read.
 CALENDAR_WINDOW = (120, 400)
 
+#: Days in which each open invoice is looked at, whether or not anything happened.
+WEEK = 7
+
 #: What reconcile writes, in the order of the SQL statements below.
 COLUMNS = (
     "move_line_id",
@@ -58,27 +61,94 @@ class DunningEnrollment(models.Model):
             self.sudo()._reconcile_moves(ids, today, posted or {})
 
     @api.model
-    def _reconcile_company(self, company, today=None):
-        """All invoices of a company: those still open, and those enrolled."""
+    def _reconcile_company(self, company, today=None, share=0):
+        """All invoices of a company: those still open, and those enrolled.
+
+        However many there are, only a chunk of them is in memory.
+
+        :param share: only every so manieth, another one each day; 0: all
+        """
+        last_id = 0
+        while move_ids := self._read_open_ids(company, last_id, share, today):
+            self.sudo()._reconcile_moves(move_ids, today, {})
+            self._commit_progress()
+            last_id = move_ids[-1]
+
+    @api.model
+    def _read_open_ids(self, company, last_id, share, today):
+        """The next chunk of invoices after ``last_id``, in order."""
+        self.env.flush_all()
+        mine = SQL("TRUE")
+        if share:
+            mine = SQL("id %% %s = %s", share, (today.toordinal() % share))
+        rows = self.env.execute_query(
+            SQL(
+                """
+                (SELECT id FROM account_move
+                  WHERE company_id = %(company)s AND state = 'posted'
+                    AND move_type IN ('out_invoice', 'out_receipt')
+                    AND payment_state IN
+                        ('not_paid', 'partial', 'in_payment', 'blocked')
+                    AND id > %(last_id)s AND %(mine)s
+               ORDER BY id LIMIT %(limit)s)
+                UNION
+                (SELECT id FROM (
+                        SELECT move_id AS id FROM dunning_enrollment
+                         WHERE company_id = %(company)s AND state != 'stopped'
+                           AND move_id > %(last_id)s) AS enrolled
+                  WHERE %(mine)s ORDER BY id LIMIT %(limit)s)
+               ORDER BY id LIMIT %(limit)s
+                """,
+                company=company.id,
+                last_id=last_id,
+                mine=mine,
+                limit=CHUNK,
+            )
+        )
+        return [move_id for (move_id,) in rows]
+
+    @api.model
+    def _reconcile_day(self, company, today):
+        """What the day itself changes: what is due, and what has waited for a date.
+
+        All other changes are told by marks. What was written past the ORM marks
+        nothing: in a week, each open invoice is looked at once anyway.
+        """
+        move_ids = self._read_ids_of_the_day(company, today)
+        for ids in split_every(CHUNK, move_ids):
+            self.sudo()._reconcile_moves(list(ids), today, {})
+            self._commit_progress()
+        self._reconcile_company(company, today, share=WEEK)
+
+    @api.model
+    def _read_ids_of_the_day(self, company, today):
         self.env.flush_all()
         rows = self.env.execute_query(
             SQL(
                 """
-                SELECT id FROM account_move
-                 WHERE company_id = %(company)s AND state = 'posted'
-                   AND move_type IN ('out_invoice', 'out_receipt')
-                   AND payment_state IN
-                       ('not_paid', 'partial', 'in_payment', 'blocked')
-                UNION
                 SELECT move_id FROM dunning_enrollment
-                 WHERE company_id = %(company)s AND state != 'stopped'
+                 WHERE company_id = %(company)s
+                   AND state IN ('running', 'todo', 'held')
+                   AND (next_date <= %(today)s OR hold_until < %(today)s)
+                UNION
+                SELECT enrollment.move_id FROM dunning_enrollment enrollment
+                  JOIN dunning_hold_move_rel rel ON rel.move_id = enrollment.move_id
+                  JOIN dunning_hold hold ON hold.id = rel.hold_id
+                 WHERE enrollment.company_id = %(company)s
+                   AND hold.closed_on IS NULL AND hold.since <= %(today)s
+                UNION
+                SELECT enrollment.move_id FROM dunning_enrollment enrollment
+                  JOIN dunning_hold hold USING (partner_id)
+                 WHERE enrollment.company_id = %(company)s
+                   AND enrollment.state != 'stopped'
+                   AND hold.closed_on IS NULL AND hold.since <= %(today)s
+              ORDER BY 1
                 """,
                 company=company.id,
+                today=today,
             )
         )
-        for ids in split_every(CHUNK, sorted(move_id for (move_id,) in rows)):
-            self.sudo()._reconcile_moves(list(ids), today, {})
-            self._commit_progress()
+        return [move_id for (move_id,) in rows]
 
     def _reconcile_moves(self, move_ids, today, posted):
         self.env.flush_all()
@@ -465,10 +535,13 @@ class DunningEnrollment(models.Model):
     def _get_since(self, row, sequence):
         """The later of start, joining and posting; never after today.
 
-        Invoices whose posting nobody noticed were there before the sequence.
+        Invoices whose posting nobody noticed were there before the sequence; one
+        that has entered was posted by then, whatever its date.
         """
         today = row["today"]
-        posted = row["posted_on"] or row["invoice_date"]
+        posted = row["posted_on"]
+        if not posted and not row["old_entered_on"]:
+            posted = row["invoice_date"]
         if posted and posted > today + timedelta(days=1):
             posted = row["invoice_date"]  # the run is for a day in the past
         days = [sequence.started_on, row["since"], posted]
