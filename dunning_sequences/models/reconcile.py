@@ -70,9 +70,14 @@ class DunningEnrollment(models.Model):
         """
         last_id = 0
         while move_ids := self._read_open_ids(company, last_id, share, today):
-            self.sudo()._reconcile_moves(move_ids, today, {})
-            self._commit_progress()
+            self._reconcile_chunk(move_ids, today)
             last_id = move_ids[-1]
+
+    @api.model
+    def _reconcile_chunk(self, move_ids, today):
+        self.sudo()._reconcile_moves(move_ids, today, {})
+        self._commit_progress()
+        self.env.invalidate_all()  # what was read is of no use to the next chunk
 
     @api.model
     def _read_open_ids(self, company, last_id, share, today):
@@ -116,8 +121,7 @@ class DunningEnrollment(models.Model):
         """
         move_ids = self._read_ids_of_the_day(company, today)
         for ids in split_every(CHUNK, move_ids):
-            self.sudo()._reconcile_moves(list(ids), today, {})
-            self._commit_progress()
+            self._reconcile_chunk(list(ids), today)
         self._reconcile_company(company, today, share=WEEK)
 
     @api.model
