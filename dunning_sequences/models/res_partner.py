@@ -253,12 +253,13 @@ class ResPartner(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        today = self.env.company._dunning_today()
         vals_list = [self._complete_dunning_vals(vals) for vals in vals_list]
-        vals_list = [
-            {"dunning_since": today, **vals} if vals.get("dunning_policy") else vals
-            for vals in vals_list
-        ]
+        if any(vals.get("dunning_policy") for vals in vals_list):
+            today = self.env.company._dunning_today()
+            vals_list = [
+                {"dunning_since": today, **vals} if vals.get("dunning_policy") else vals
+                for vals in vals_list
+            ]
         partners = super().create(vals_list)
         for partner, vals in zip(partners, vals_list, strict=True):
             new = {name: False for name in vals if name.startswith("dunning_")}

@@ -150,6 +150,15 @@ class TestQueries(DunningCommon):
         self.assertLessEqual(ours - odoos, 6)
         self.assertGreater(ours, odoos, "the marks were written")
 
+    def test_creating_contacts_asks_for_nothing_of_ours(self):
+        """Not even for the company's clock: visitors of a web shop create them."""
+        with patch.object(
+            type(self.company), "_dunning_now", side_effect=AssertionError
+        ):
+            contacts = self.env["res.partner"].create([{"name": "A"}, {"name": "B"}])
+            contacts.write({"email": "ab@customer.example.com"})
+        self.assertFalse(any(contacts.mapped("dunning_since")))
+
     def test_paying_costs_a_few_queries_more(self):
         self._create_default((7,))
         ours, odoos = self._count_with_and_without(
