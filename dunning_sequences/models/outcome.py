@@ -4,8 +4,13 @@ A bounce undoes it; a reply of the customer holds his invoices until somebody ha
 answered, or a week has passed.
 """
 
+import logging
+
 from odoo import api, fields, models
 from odoo.tools import email_normalize
+from odoo.tools.mail import email_normalize_all
+
+_logger = logging.getLogger(__name__)
 
 #: Days that a reply holds when nobody answers it.
 REPLY_DAYS = 7
@@ -30,6 +35,15 @@ class MailThread(models.AbstractModel):
         )
 
     @api.model
+    def _message_parse_extract_from_parent(self, parent_message):
+        """Reminders show in no portal; what the customer answers is no inner note."""
+        vals = super()._message_parse_extract_from_parent(parent_message)
+        reminder = self.env.ref("dunning_sequences.mt_dunning_reminder")
+        if parent_message and parent_message.subtype_id == reminder:
+            vals["is_internal"] = False
+        return vals
+
+    @api.model
     def _is_dunning_automatic(self, message):
         """Out of office and the like: they land on the invoice, but hold nothing."""
         submitted = str(message.get("Auto-Submitted") or "no").strip().lower()
@@ -42,13 +56,29 @@ class MailThread(models.AbstractModel):
 
     @api.model
     def _routing_handle_bounce(self, email_message, message_dict):
-        """A bounce names the Message-Id that it answers: ours are reminders'."""
+        """A report names the Message-Id that it is about: ours are reminders'.
+
+        Odoo takes all that comes to the return path for a bounce, and one known
+        recipient for him whom it is about. For reminders we read the report.
+        """
+        Reminder = self.env["dunning.reminder"].sudo()
+        message_ids = message_dict.get("bounced_msg_ids") or []
+        reminders = Reminder._get_handed_over(message_ids)
+        report = Reminder._read_report(email_message)
+        failures = {
+            address: answer
+            for address, (action, answer) in report.items()
+            if action == "failed"
+        }
+        if reminders and report and not failures:
+            _logger.info("Not a bounce of %s: %s", message_ids, report)
+            return None
+        if reminders and failures:
+            message_dict.update(Reminder._prepare_bounce_vals(failures))
         res = super()._routing_handle_bounce(email_message, message_dict)
-        addresses = self.env["dunning.reminder"]._get_bounced_addresses(email_message)
-        self.env["dunning.reminder"].sudo()._register_bounce(
-            message_dict.get("bounced_msg_ids") or [],
-            addresses or {message_dict.get("bounced_email")} - {False, None, ""},
-        )
+        if not failures and message_dict.get("bounced_email"):
+            failures = {message_dict["bounced_email"]: ""}
+        reminders._register_bounce(failures)
         return res
 
 
@@ -56,41 +86,87 @@ class DunningReminder(models.Model):
     _inherit = "dunning.reminder"
 
     @api.model
-    def _get_bounced_addresses(self, email_message):
-        """The addresses that a delivery report says it is about (RFC 3464).
+    def _get_handed_over(self, message_ids):
+        """The reminders of these Message-Ids that a mail server has, or may have.
 
-        Odoo takes a single known recipient for it where it knows no contact by that
-        address: a copy to somebody else would look as if the customer had moved.
+        A report can be faster than the worker that hands over, or find that it died:
+        the journal knows.
         """
-        addresses = set()
-        for part in email_message.walk():
-            recipient = str(part.get("Final-Recipient") or "")
-            addresses.add(email_normalize(recipient.rpartition(";")[2]))
-        return addresses - {False}
+        reminders = self.search(
+            [
+                ("message_id", "in", list(message_ids)),
+                ("state", "in", ("queued", "sent", "doubtful")),
+            ]
+        )
+        attempts = self.env["dunning.attempt"].sudo()
+        attempts = attempts.search(
+            [("message_id", "in", reminders.mapped("message_id"))]
+        )
+        journal = {(attempt.message_id, attempt.attempt) for attempt in attempts}
+        return reminders.filtered(
+            lambda reminder: (
+                reminder.state != "queued"
+                or (reminder.message_id, reminder.attempt + 1) in journal
+            )
+        )
 
     @api.model
-    def _register_bounce(self, message_ids, addresses):
+    def _read_report(self, email_message):
+        """What a delivery report says (RFC 3464), or a read receipt (RFC 8098).
+
+        :return: {address: (action, answer of the server)}; the action is "failed",
+            "delayed", "delivered", "relayed", "expanded" or "displayed"
+        """
+        report = {}
+        for part in email_message.walk():
+            # The address that we wrote to, where another one stands behind it.
+            recipient = part.get("Original-Recipient") or part.get("Final-Recipient")
+            address = email_normalize(str(recipient or "").rpartition(";")[2])
+            if not address:
+                continue
+            action = "displayed" if part.get("Disposition") else "failed"
+            action = str(part.get("Action") or action).strip().lower()
+            _kind, _sign, answer = str(part.get("Diagnostic-Code") or "").partition(";")
+            report[address] = (action, " ".join(answer.split()))
+        return report
+
+    @api.model
+    def _prepare_bounce_vals(self, failures):
+        """Whom Odoo counts the bounce for: nobody, if it knows no such address."""
+        partners = self.env["res.partner"].search(
+            [("email_normalized", "in", list(failures))]
+        )
+        emails = partners.mapped("email_normalized") or list(failures)
+        return {"bounced_partner": partners, "bounced_email": emails[0]}
+
+    def _register_bounce(self, failures):
         """What came back reached nobody, so it does not count; a person is asked.
 
         A copy that comes back is only noted: the customer himself got it.
+
+        :param failures: {address: answer}; empty when the report names nobody
         """
-        found = self.search(
-            [
-                ("message_id", "in", list(message_ids)),
-                ("state", "in", ("sent", "doubtful")),
-            ]
+        bounced = self.filtered(
+            lambda reminder: (
+                not failures or set(failures) - reminder._get_copy_addresses()
+            )
         )
-        bounced = found.filtered(
-            lambda reminder: not addresses or addresses & reminder._get_to_addresses()
-        )
-        names = ", ".join(sorted(addresses))
-        for reminder in found - bounced:
-            reminder.refused = "\n".join(filter(None, (reminder.refused, names)))
+        for reminder in self - bounced:
+            lines = (f"{address}: {text}" for address, text in failures.items())
+            reminder.refused = "\n".join(filter(None, (reminder.refused, *lines)))
         for company, reminders in bounced.grouped("company_id").items():
             env = self._with_company_lang(company).env
+            names = ", ".join(sorted(failures))
             reason = env._("The reminder to %(address)s came back.", address=names)
+            lines = (reason, *filter(None, failures.values()))
+            reason = "\n".join(lines)
             reminders.write({"state": "bounced", "failure_reason": reason})
         bounced._mark_moves()
+
+    def _get_copy_addresses(self):
+        """The bare addresses of Cc and Bcc."""
+        copies = ", ".join(filter(None, (self.email_cc, self.email_bcc)))
+        return set(email_normalize_all(copies)) - self._get_to_addresses()
 
 
 class AccountMove(models.Model):
@@ -98,8 +174,6 @@ class AccountMove(models.Model):
 
     def _dunning_register_reply(self, message):
         """Hold what the customer answers to, and tell the responsible."""
-        if any(not user.share for user in message.author_id.user_ids):
-            return
         reminder = self._get_dunning_answered(
             self.env.context.get("dunning_answered_message_id")
         )
@@ -142,17 +216,26 @@ class AccountMove(models.Model):
         asked for his rights.
         """
         res = super()._message_post_after_hook(new_message, message_values)
-        automatic = self.env.context.get("dunning_automatic_mail")
-        if new_message.message_type == "email" and not automatic:
-            self.sudo()._dunning_register_reply(new_message.sudo())
+        message = new_message.sudo()
+        kind = message.message_type
+        if kind == "email" and self.env.context.get("dunning_automatic_mail"):
+            return res
+        if kind == "email" and not self._is_dunning_team(message):
+            self.sudo()._dunning_register_reply(message)
         elif (
-            new_message.message_type == "comment"
-            and not new_message.is_internal
-            and not new_message.subtype_id.internal
-            and self.env.user._is_internal()
+            kind in ("comment", "email")
+            and not message.is_internal
+            and not message.subtype_id.internal
+            and self._is_dunning_team(message)
         ):
             holds = self.sudo().dunning_hold_ids
             holds.filtered(
                 lambda hold: hold.kind == "reply" and not hold.closed_on
             ).action_close()
         return res
+
+    def _is_dunning_team(self, message):
+        """Did one of us write it: here, or in his mail program?"""
+        if message.message_type == "comment":
+            return self.env.user._is_internal()
+        return any(not user.share for user in message.author_id.user_ids)

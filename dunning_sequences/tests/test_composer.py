@@ -140,7 +140,7 @@ class TestText(ComposerCommon):
         composer = self.compose(self.invoice, subject="Hello")
         self.send(composer)
         reminder = self.get_last_reminder(self.invoice)
-        reminder.sudo()._register_bounce([reminder.message_id], set())
+        reminder.sudo()._register_bounce({})
         self.customer.email = "new@customer.example.com"
         reminder.action_retry()
         self.deliver()

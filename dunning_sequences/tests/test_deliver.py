@@ -404,8 +404,8 @@ class TestDeliver(DeliverCommon):
         invoice, reminder = self._compose_one()
         with self.sink.behaving(hang_up="dot"):
             self.deliver()
-        self.root["dunning.reminder"]._register_bounce(
-            [reminder.message_id], {"azure@customer.example.com"}
+        reminder.with_env(self.root)._register_bounce(
+            {"azure@customer.example.com": ""}
         )
         self.env.invalidate_all()
         self.assertEqual(reminder.state, "bounced")

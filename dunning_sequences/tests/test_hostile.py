@@ -316,7 +316,7 @@ class TestMore(ChannelCommon):
         self.get_enrollment(invoice).action_restart()
         self.run_on("03-09")
         self.assertEqual(self.get_subjects(), ["S1", "S1"])
-        self.root["dunning.reminder"]._register_bounce([first.message_id], set())
+        first.with_env(self.root)._register_bounce({})
         self.env.invalidate_all()
         self.assertEqual(first.state, "bounced")
         with self.assertRaisesRegex(UserError, "can be sent again"):
