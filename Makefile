@@ -2,10 +2,10 @@
 
 SHELL := /bin/bash
 # Settings, on the command line or in the environment.
-export ODOO_PATH PYTHON HTTP_PORT INBOX_PORT
+export ODOO_PATH PYTHON HTTP_PORT INBOX_PORT SIZE RUNS ONLY
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test odoo-tests install-check pictures i18n upgrade-odoo stop clean distclean
+.PHONY: help demo serve test bench odoo-tests install-check pictures i18n upgrade-odoo stop clean distclean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -22,6 +22,9 @@ test: ## All tests and linters; ARGS='-k word' runs those tests only, fast
 
 odoo-tests: ## Odoo's own tests of accounting and mail, with the module and without (an hour)
 	@dev/odoo_tests $(ARGS)
+
+bench: ## What it costs, against what people would use instead (SIZE=20000 RUNS=5 ONLY=part,…)
+	@benchmarks/run
 
 install-check: ## Build the wheel, install it beside Odoo, install the module from there
 	@dev/install_check
