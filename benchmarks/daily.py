@@ -50,7 +50,5 @@ def run(bench):
         },
         bench.runs,
     )
-    what = (
-        f"daily run, {due:,} due among {bench.size:,}, and among {bench.size // 50:,}"
-    )
+    what = f"daily run, {due:,} due: among {bench.size:,}, among {bench.size // 50:,}"
     return [report.compare("daily", what, clocks, "many", "few", bar=1.3)]

@@ -587,17 +587,6 @@ class TestProperties(DunningCommon):
             for name, *args in series:
                 getattr(world, name)(*args)
                 self.commit()
-                self.env.cr.execute(
-                    "select e.id,e.state,hold_reason,entered_on,first_step_id,next_step_id,next_date,e.due_date,m.state,m.invoice_date,m.dunning_policy,s.started_on,e.catch_up,(select string_agg(kind||res_id||day,',') from dunning_mark), s.state, m.dunning_since,(select dunning_since from res_company where id=m.company_id) from dunning_enrollment e join account_move m on m.id=e.move_id join dunning_sequence s on s.id=e.sequence_id where m.id=any(%s)",
-                    [[i.id for i in world.invoices.values()]],
-                )
-                print(
-                    "EV",
-                    name,
-                    args,
-                    self.today(),
-                    [tuple(map(str, r)) for r in self.env.cr.fetchall()],
-                )
                 world.assert_nobody_is_told_after_paying()
                 world.assert_incremental_is_complete()
                 world.assert_every_wait_has_a_reason()
