@@ -466,22 +466,37 @@ class DunningEnrollment(models.Model):
                 in_lang = self.sudo().with_context(lang=company._get_dunning_lang())
                 brake = in_lang._get_brake_reason(company, day)
                 work += [(company, day, partner_ids, brake) for partner_ids in chunks]
-        reminders = self.env["dunning.reminder"]
-        for left, (company, day, partner_ids, brake) in zip(
-            reversed(range(len(work))), work, strict=True
-        ):
-            self._in_own_transaction(self._ensure_pdfs, company, partner_ids, day)
-            composed = self._in_own_transaction(
-                self.with_context(dunning_brake=brake)._compose_partners,
-                company,
-                partner_ids,
-                day,
-            )
-            reminders += composed or reminders.browse()
-            if not self._commit_progress(1, remaining=left):
-                break
+        reminders = self._dispatch_chunks(work)
         self._in_own_transaction(self._notify_responsibles)
         return reminders
+
+    @api.model
+    def _dispatch_chunks(self, work):
+        """Do the chunks of the day's work. Hook: hand them to other workers.
+
+        :param work: what `_run_chunk` takes, for each
+        """
+        reminders = self.env["dunning.reminder"]
+        for left, chunk in zip(reversed(range(len(work))), work, strict=True):
+            reminders += self._run_chunk(*chunk)
+            if not self._commit_progress(1, remaining=left):
+                break
+        return reminders
+
+    @api.model
+    def _run_chunk(self, company, today, partner_ids, brake):
+        """Write what is due to some customers.
+
+        :param brake: why nothing leaves by itself today, None if it does
+        """
+        self._in_own_transaction(self._ensure_pdfs, company, partner_ids, today)
+        composed = self._in_own_transaction(
+            self.with_context(dunning_brake=brake)._compose_partners,
+            company,
+            partner_ids,
+            today,
+        )
+        return composed or self.env["dunning.reminder"]
 
     @api.model
     def _prepare_company(self, company, today):
