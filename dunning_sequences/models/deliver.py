@@ -56,7 +56,7 @@ class _DeliveryRun:
         self.now = now
         self.companies = companies
         self.looked_at = []  # ids: each is tried once a run
-        self.down = set()  # ids of mail servers that do not answer; 0: the default
+        self.down = {}  # why, by id of mail servers that do not answer; 0: the default
         self.connections = {}
         self.sessions = contextlib.ExitStack()
 
@@ -91,6 +91,8 @@ class DunningReminder(models.Model):
                     break
             else:
                 left = 0
+        for server_id, reason in run.down.items():
+            Enrollment._in_own_transaction(self._tell_waiting, run, server_id, reason)
         looked_at = self.browse(run.looked_at)
         Enrollment._in_own_transaction(self._reconcile_delivered, looked_at, moment)
         Enrollment._commit_progress(remaining=max(left, 0))
@@ -105,9 +107,39 @@ class DunningReminder(models.Model):
         run.looked_at.append(reminder.id)
         server = reminder.sequence_id.mail_server_id
         if not reminder._deliver_leased(run):
-            run.down.add(server.id or 0)
+            run.down[server.id or 0] = reminder.failure_reason
             self._trigger_later(run.now + timedelta(minutes=BACK_OFF[0]))
         return True
+
+    @api.model
+    def _tell_waiting(self, run, server_id, reason):
+        """One was tried, many wait behind it: for the same reason, so say so.
+
+        They keep their turn: the first that may leave tries again in a minute.
+        """
+        rows = self.env.execute_query(
+            SQL(
+                """
+                UPDATE dunning_reminder waiting
+                   SET failure_reason = %(reason)s, tries = GREATEST(waiting.tries, 1)
+                 WHERE waiting.id IN (
+                       SELECT reminder.id FROM dunning_reminder reminder
+                    LEFT JOIN dunning_sequence sequence
+                           ON sequence.id = reminder.sequence_id
+                        WHERE reminder.state = 'queued'
+                          AND reminder.failure_reason IS NULL
+                          AND reminder.company_id = ANY(%(companies)s)
+                          AND COALESCE(sequence.mail_server_id, 0) = %(server)s
+                          FOR NO KEY UPDATE OF reminder SKIP LOCKED)
+             RETURNING waiting.id
+                """,
+                reason=reason,
+                companies=run.companies.ids,
+                server=server_id,
+            )
+        )
+        self.env.invalidate_all(flush=False)
+        self.sudo().browse([row[0] for row in rows])._mark_moves()
 
     @api.model
     def _count_queued(self, now, companies):

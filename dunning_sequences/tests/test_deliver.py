@@ -148,7 +148,7 @@ class TestDeliver(DeliverCommon):
         self.assertEqual([mail["Message-Id"] for mail in self.sink.mails], [message_id])
 
     def test_while_a_server_is_down_another_one_works(self):
-        self._create_default((7,))
+        self._create_default((7,), (14,))
         backup = self.mail_server.copy({"name": "Backup", "sequence": 99})
         own = self._create_sequence([(7,)], prefix="B", mail_server_id=backup.id)
         customers = [self._create_customer(name) for name in ("A", "B", "C")]
@@ -157,8 +157,14 @@ class TestDeliver(DeliverCommon):
         special = self._create_customer("D", dunning_sequence_id=own.id)
         self._create_invoice_due("03-01", customer=special)
         with self.server_down():
-            self.run_on("03-08")
+            reminders = self.run_day("03-08")
         self.assertEqual(self.get_subjects(), ["B1"])
+        waiting = reminders.filtered(lambda reminder: reminder.state == "queued")
+        self.assertEqual(len(waiting), 3)
+        self.assertEqual(len(set(waiting.mapped("failure_reason"))), 1)
+        self.assertIn("refused", waiting[-1].failure_reason)
+        self.drain()
+        self.assertNext(waiting[-1].move_id, "held", "03-15 S2", reason="delayed")
         self.deliver_after(minutes=2)
         self.assertEqual(self.get_subjects(), ["B1", "S1", "S1", "S1"])
 
