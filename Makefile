@@ -5,7 +5,7 @@ SHELL := /bin/bash
 export ODOO_PATH PYTHON HTTP_PORT INBOX_PORT SIZE RUNS ONLY
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test bench odoo-tests install-check pictures i18n upgrade-odoo stop clean distclean
+.PHONY: help demo serve test torture bench odoo-tests install-check pictures i18n upgrade-odoo stop clean distclean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -19,6 +19,9 @@ serve: ## The demo in the browser, and the inbox of all mails (HTTP_PORT=8069 IN
 
 test: ## All tests and linters; ARGS='-k word' runs those tests only, fast
 	@dev/test $(ARGS)
+
+torture: ## Kill whatever can die, and count the reminders; PARTS='crash smtp' SEED=2
+	@dev/torture $(if $(SEED),--seed $(SEED)) $(PARTS)
 
 odoo-tests: ## Odoo's own tests of accounting and mail, with the module and without (an hour)
 	@dev/odoo_tests $(ARGS)

@@ -1,6 +1,7 @@
 """A mail server that delivers nothing: it keeps what it is given, and shows it.
 
-    python -m dev.inbox FOLDER [--smtp-port N] [--http-port N] [--ready-file F]
+    python -m dev.inbox FOLDER [--smtp-port N] [--http-port N] [--slow MS]
+        [--ready-file F]
 
 Each accepted mail becomes one file `*.eml` in FOLDER, as it came over the wire,
 below three lines of ours: `X-Envelope-From`, `X-Envelope-To`, `X-Received-At`.
@@ -24,6 +25,7 @@ import html
 import itertools
 import json
 import os
+import random
 import re
 import signal
 import threading
@@ -100,8 +102,9 @@ def content(part):
 class Handler:
     """What aiosmtpd asks about each mail."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, slow=0):
         self.folder = folder
+        self.slow = slow / 1000
         self.number = itertools.count(1)
 
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -114,6 +117,7 @@ class Handler:
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server, session, envelope):
+        await asyncio.sleep(random.uniform(0, self.slow))
         now = datetime.now(timezone.utc)
         lines = [f"X-Envelope-From: {envelope.mail_from}"]
         lines += [f"X-Envelope-To: {address}" for address in envelope.rcpt_tos]
@@ -124,13 +128,14 @@ class Handler:
         draft = self.folder / f"{name}.tmp"
         draft.write_bytes(head + envelope.original_content)
         draft.rename(self.folder / f"{name}.eml")
+        await asyncio.sleep(random.uniform(0, self.slow))
         return "250 2.0.0 Kept"
 
 
 class Inbox:
     """The SMTP server and, with an `http_port`, the page. Port 0 takes a free one."""
 
-    def __init__(self, folder, smtp_port=0, http_port=None):
+    def __init__(self, folder, smtp_port=0, http_port=None, slow=0):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._cache = {}
@@ -138,7 +143,7 @@ class Inbox:
         self._smtp = self._loop.run_until_complete(
             self._loop.create_server(
                 lambda: SMTP(
-                    Handler(self.folder),
+                    Handler(self.folder, slow),
                     hostname="inbox.example",
                     enable_SMTPUTF8=True,
                     data_size_limit=None,
@@ -457,11 +462,18 @@ def main():
         "--http-port", type=int, help="0 takes a free port; none: no page"
     )
     parser.add_argument(
+        "--slow",
+        type=int,
+        default=0,
+        metavar="MS",
+        help="up to so many milliseconds pass before and after a mail is kept",
+    )
+    parser.add_argument(
         "--ready-file", help="written when both listen: the ports, as JSON"
     )
     args = parser.parse_args()
     try:
-        inbox = Inbox(args.folder, args.smtp_port, args.http_port)
+        inbox = Inbox(args.folder, args.smtp_port, args.http_port, args.slow)
     except OSError as error:
         parser.exit(1, f"The inbox cannot listen: {error}\n")
     ports = {
