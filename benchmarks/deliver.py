@@ -135,7 +135,7 @@ def get_speedup(clocks, number):
 
 
 def run(bench):
-    count = max(20, min(150, bench.size // 20))
+    count = max(20, min(100, bench.size // 20))
     queue = f"{lib.WORK}_queue"
     lib.copy_db(bench.database("ours"), queue)
     lib.in_child(make_queue, queue, count)
