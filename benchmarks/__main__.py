@@ -1,14 +1,11 @@
 """Time the addon against what people would use instead; see `benchmarks/run`."""
 
-import argparse
 import importlib
 import os
 import time
-from dataclasses import dataclass
 
-from odoo.tools import config
-
-from . import database, lib, report
+from . import lib, report
+from .settings import LARGE, get_bench
 
 #: Each is a module of its own with a `run(bench)` that returns rows of the table.
 PARTS = (
@@ -23,45 +20,8 @@ PARTS = (
     "install",
     "simulate",
 )
-#: From this size on: ours and the SQL floor only, three times.
-LARGE = 500_000
+#: Of large databases: ours and the SQL floor only.
 LARGE_PARTS = ("reconcile", "enroll", "daily", "simulate")
-
-
-@dataclass
-class Bench:
-    """What a part has to know."""
-
-    size: int
-    runs: int
-    key: str
-
-    def database(self, kind, size=None):
-        """Return the name of a database, see `database.prepare`."""
-        return database.prepare(kind, size or self.size, self.key)
-
-
-def get_size(text):
-    """Read 500, 20k or 1M."""
-    factor = {"k": 1000, "m": 1_000_000}.get(text[-1].lower(), 1)
-    return int(float(text.rstrip("kKmM")) * factor)
-
-
-def get_bench():
-    """Read what `benchmarks/run` says, and what the caller has set."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True)
-    parser.add_argument("--addons", required=True)
-    parser.add_argument("--key", required=True)
-    args = parser.parse_args()
-    config.parse_config(["-c", args.config, "--log-level=error", "--no-http"])
-    config["addons_path"] = [*config["addons_path"], args.addons]
-    import odoo.modules.module
-
-    odoo.modules.module.initialize_sys_path()
-    size = get_size(os.environ.get("SIZE") or "20000")
-    runs = int(os.environ.get("RUNS") or (3 if size >= LARGE else 5))
-    return Bench(size, runs, args.key)
 
 
 def run_part(name, bench):

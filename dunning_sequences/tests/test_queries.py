@@ -51,6 +51,19 @@ class TestQueries(DunningCommon):
             self.Enrollment._reconcile(invoices, self.today())
         self.assertLessEqual(counts[-1], counts[1])
 
+    def test_full_reconcile(self):
+        """Whatever the number of invoices, a chunk of them takes as many queries."""
+        self._create_default((7,))
+        self._create_invoices(FEW)
+        counts = []
+        for number in (0, 0, MANY):
+            if number:
+                self._create_invoices(number)
+            self.drain()
+            with self.count(counts):
+                self.Enrollment._reconcile_company(self.company, self.today())
+        self.assertEqual(counts[1], counts[2], "queries for few and for many")
+
     def test_reconcile_of_due_instalments(self):
         """The guard asks about recipients, amounts and contacts, in bulk."""
         self._create_default((7,), min_amount=1, min_contact_days=3)
