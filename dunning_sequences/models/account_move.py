@@ -62,6 +62,7 @@ class AccountMove(models.Model):
         relation="account_move_dunning_recipient_rel",
         string="Reminder Recipients",
         copy=False,
+        check_company=True,
         help="Only for this invoice. Empty: the customer's reminder contacts, else "
         "his invoice address.",
     )
@@ -88,6 +89,7 @@ class AccountMove(models.Model):
         column2="hold_id",
         string="Reminder Holds",
         copy=False,
+        check_company=True,
     )
     dunning_enrollment_ids = fields.One2many(
         groups=BILLING,
@@ -220,6 +222,7 @@ class AccountMove(models.Model):
 
     def _field_to_sql(self, alias, fname, query=None):
         if fname == "dunning_status":
+            self._check_field_access(self._fields[fname], "read")
             return self._get_dunning_status_sql(alias)
         return super()._field_to_sql(alias, fname, query=query)
 
@@ -242,6 +245,8 @@ class AccountMove(models.Model):
             move.dunning_status = statuses.get(move._origin.id, "none")
 
     def _search_dunning_status(self, operator, value):
+        # Odoo asks for the rights where it writes the SQL, which we do ourselves.
+        self._check_field_access(self._fields["dunning_status"], "read")
         if operator not in ("in", "not in"):
             return NotImplemented
         statuses = [status for status in value if status]  # none has no status
@@ -396,6 +401,7 @@ class AccountMove(models.Model):
 
     def action_dunning_resume(self):
         """End the pauses of these invoices: reminders go on at the same place."""
+        self.env["dunning.hold"].check_access("write")
         pauses = self._get_dunning_holds("pause")
         if not pauses:
             raise UserError(

@@ -2,9 +2,10 @@ import logging
 
 from psycopg2.errors import DeadlockDetected, SerializationFailure
 
-from odoo import api, fields, models
+from odoo import SUPERUSER_ID, api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
+from odoo.http import request
 from odoo.tools import SQL, format_date, split_every
 
 from .dunning_reminder import PENDING_REASONS
@@ -506,8 +507,7 @@ class DunningEnrollment(models.Model):
         """
         self.env["dunning.hold"].sudo()._close_promises(company, today)
         Day = self.env["dunning.day"].sudo()
-        in_cron = self.env.context.get("ir_cron_progress_id")
-        if not in_cron or not Day._is_done(company, today):
+        if not self._is_in_cron() or not Day._is_done(company, today):
             self._reconcile_day(company, today)
             Day._set_done(company, today)
         return self._get_due_chunks(company, today)
@@ -527,7 +527,7 @@ class DunningEnrollment(models.Model):
         try:
             return function(*args)
         except (SerializationFailure, DeadlockDetected):
-            if not self.env.context.get("ir_cron_progress_id"):
+            if not self._is_in_cron():
                 raise
             self.env.cr.rollback()
             _logger.info("%s waits for the next run", function.__name__)
@@ -613,6 +613,16 @@ class DunningEnrollment(models.Model):
 
         Called from code, the transaction is the caller's.
         """
-        if not self.env.context.get("ir_cron_progress_id"):
+        if not self._is_in_cron():
             return float("inf")
         return self.env["ir.cron"]._commit_progress(processed, remaining=remaining)
+
+    @api.model
+    def _is_in_cron(self):
+        """Only a scheduled action commits by itself.
+
+        A browser can put anything into the context: half of what its user asked for
+        would be kept when the other half is refused.
+        """
+        by_user = request and self.env.uid != SUPERUSER_ID
+        return bool(self.env.context.get("ir_cron_progress_id")) and not by_user

@@ -174,11 +174,17 @@ class DunningHold(models.Model):
 
     @api.model
     def _complete_vals(self, vals):
-        """A customer is the whole company, not the contact that was picked."""
-        if not vals.get("partner_id"):
-            return dict(vals)
-        partner = self.env["res.partner"].browse(vals["partner_id"])
-        return {**vals, "partner_id": partner.commercial_partner_id.id}
+        """A customer is the whole company, not the contact that was picked.
+
+        And who holds is who does it: nobody signs for another.
+        """
+        vals = dict(vals)
+        if not self.env.su:
+            vals.pop("user_id", None)
+        if vals.get("partner_id"):
+            partner = self.env["res.partner"].browse(vals["partner_id"])
+            vals["partner_id"] = partner.commercial_partner_id.id
+        return vals
 
     def _filter_open(self, kind):
         """Those of a kind that hold today, on the day of their company."""

@@ -129,8 +129,8 @@ class DunningSequenceStep(models.Model):
         with self.env.cr.savepoint() as savepoint:
             vals = self._prepare_preview_vals(self._create_sample())
             savepoint.rollback()
-        preview = self.env["dunning.step.preview"].create(vals)
-        return preview._get_records_action(
+        preview = self.env["dunning.step.preview"].sudo().create(vals)
+        return preview.sudo(False)._get_records_action(
             name=self.env._("Preview: %(step)s", step=self.name), target="new"
         )
 

@@ -14,7 +14,9 @@ class ResUsers(models.Model):
     _inherit = "res.users"
 
     dunning_told_on = fields.Date(
-        readonly=True, help="Day on which he was last told what waits for him."
+        groups="base.group_user",
+        readonly=True,
+        help="Day on which he was last told what waits for him.",
     )
 
 

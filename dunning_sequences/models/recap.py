@@ -2,17 +2,21 @@
 
 from odoo import fields, models
 
+from .res_company import INTERNAL
+
 
 class ResCompany(models.Model):
     _inherit = "res.company"
 
     dunning_recap = fields.Boolean(
+        groups=INTERNAL,
         string="Weekly Recap",
         default=True,
         help="A mail a week while a sequence is running: what is open and overdue, "
         "what waits for a person, what comes next.",
     )
     dunning_recap_day = fields.Selection(
+        groups=INTERNAL,
         selection="_selection_dunning_recap_day",
         string="Recap on",
         default="0",
@@ -20,6 +24,7 @@ class ResCompany(models.Model):
         help="After a day without scheduled actions it comes late, but in that week.",
     )
     dunning_recap_user_ids = fields.Many2many(
+        groups=INTERNAL,
         comodel_name="res.users",
         relation="dunning_recap_user_rel",
         column1="company_id",

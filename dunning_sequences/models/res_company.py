@@ -6,6 +6,10 @@ from odoo.exceptions import ValidationError
 
 from odoo.addons.base.models.res_partner import _tz_get
 
+#: Who sees the settings: everybody may read his company by RPC, customers in the
+#: portal too.
+INTERNAL = "base.group_user"
+
 #: Changes of a company that the enrollments of its invoices must follow.
 MARKING_FIELDS = {
     "dunning_sequence_id",
@@ -19,9 +23,10 @@ class ResCompany(models.Model):
     _inherit = "res.company"
 
     dunning_sequence_ids = fields.One2many(
-        comodel_name="dunning.sequence", inverse_name="company_id"
+        groups=INTERNAL, comodel_name="dunning.sequence", inverse_name="company_id"
     )
     dunning_sequence_id = fields.Many2one(
+        groups=INTERNAL,
         comodel_name="dunning.sequence",
         string="Default Reminder Sequence",
         domain="[('company_id', 'parent_of', id)]",
@@ -30,24 +35,30 @@ class ResCompany(models.Model):
         "follows its parent's.",
     )
     dunning_since = fields.Date(
-        readonly=True, help="Day on which the default sequence was chosen."
+        groups=INTERNAL,
+        readonly=True,
+        help="Day on which the default sequence was chosen.",
     )
     dunning_from_date = fields.Date(
+        groups=INTERNAL,
         string="First Invoice Date",
         help="Invoices of an earlier date are left out. Only for customers who "
         "follow the default sequence. Empty: all open invoices.",
     )
     dunning_tz = fields.Selection(
+        groups=INTERNAL,
         selection=_tz_get,
         string="Reminder Time Zone",
         help="Decides which day it is. Empty: the one of the working hours.",
     )
     dunning_hour_from = fields.Float(
+        groups=INTERNAL,
         string="Reminders Leave From",
         default=8.0,
         help="Nothing leaves by itself before this hour.",
     )
     dunning_hour_to = fields.Float(
+        groups=INTERNAL,
         string="Reminders Leave Until",
         default=18.0,
         help="Nothing leaves by itself from this hour on.",
@@ -108,7 +119,7 @@ class ResCompany(models.Model):
         :param now: UTC datetime, default: now
         """
         self.ensure_one()
-        tz = self.dunning_tz or self.resource_calendar_id.tz or "UTC"
+        tz = self.sudo().dunning_tz or self.sudo().resource_calendar_id.tz or "UTC"
         moment = now or fields.Datetime.now()
         return moment.replace(tzinfo=UTC).astimezone(ZoneInfo(tz))
 

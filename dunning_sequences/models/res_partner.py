@@ -4,6 +4,10 @@ from odoo.exceptions import AccessError
 #: Who sees what is computed from invoices: not everybody who may open a contact.
 BILLING = "account.group_account_invoice,account.group_account_readonly"
 
+#: Who sees what Odoo copies from a customer to his contacts, as the user who edits
+#: them: everybody but the customer himself, who can read his own contact by RPC.
+INTERNAL = "base.group_user"
+
 #: What only billing decides.
 GUARDED_FIELDS = {
     "dunning_policy",
@@ -34,44 +38,52 @@ class ResPartner(models.Model):
         selection=[("own", "A sequence of its own"), ("none", "No reminders")],
         string="Payment Reminders",
         company_dependent=True,
+        groups=INTERNAL,
         help="Empty: as set in the company's settings.",
     )
     dunning_sequence_id = fields.Many2one(
         comodel_name="dunning.sequence",
         string="Reminder Sequence",
         company_dependent=True,
+        groups=INTERNAL,
         check_company=True,
         domain="[('company_id', 'parent_of', current_company_id)]",
     )
     dunning_since = fields.Date(
         string="Reminded Since",
         company_dependent=True,
+        groups=INTERNAL,
         help="The day on which the customer joined his sequence.",
     )
     dunning_catch_up = fields.Selection(
         selection="_selection_dunning_catch_up",
         string="Older Invoices Start",
         company_dependent=True,
+        groups=INTERNAL,
         help="Empty: as the sequence says.",
     )
     dunning_user_id = fields.Many2one(
         comodel_name="res.users",
         string="Collector",
         company_dependent=True,
+        groups=INTERNAL,
         domain="[('share', '=', False)]",
         help="Looks after the customer's reminders. Empty: the responsible of the "
         "sequence.",
     )
     dunning_contact = fields.Boolean(
         string="Reminder Contact",
+        groups=INTERNAL,
         help="Gets the payment reminders of the customer. Several are possible.",
     )
     dunning_paused = fields.Boolean(
+        groups=BILLING,
         string="Reminders Paused",
         compute="_compute_dunning_pause",
         inverse="_inverse_dunning_pause",
     )
     dunning_pause_until = fields.Date(
+        groups=BILLING,
         string="Paused Until",
         compute="_compute_dunning_pause",
         inverse="_inverse_dunning_pause",
@@ -80,8 +92,11 @@ class ResPartner(models.Model):
         comodel_name="dunning.hold",
         inverse_name="partner_id",
         string="Reminder Holds",
+        groups=BILLING,
     )
-    dunning_reminders_count = fields.Integer(compute="_compute_dunning_reminders_count")
+    dunning_reminders_count = fields.Integer(
+        compute="_compute_dunning_reminders_count", groups=BILLING
+    )
     dunning_shown_hold_ids = fields.Many2many(
         comodel_name="dunning.hold",
         string="Pauses, Promises and Disputes",
@@ -262,11 +277,22 @@ class ResPartner(models.Model):
             ]
         partners = super().create(vals_list)
         for partner, vals in zip(partners, vals_list, strict=True):
-            new = {name: False for name in vals if name.startswith("dunning_")}
-            partner._check_dunning_access(new)
+            if partner.commercial_partner_id == partner:  # else it has his customer's
+                new = {name: False for name in vals if name.startswith("dunning_")}
+                partner._check_dunning_access(new)
         contacts = partners.filtered(lambda p: p.parent_id and p.email)
         self._dunning_mark_partners(contacts.commercial_partner_id - contacts)
         return partners
+
+    def copy_data(self, default=None):
+        """Who may not say who is reminded duplicates customers as before."""
+        vals_list = super().copy_data(default)
+        if self._may_decide_dunning():
+            return vals_list
+        return [
+            {name: vals[name] for name in vals.keys() - GUARDED_FIELDS}
+            for vals in vals_list
+        ]
 
     def write(self, vals):
         self._check_dunning_access(vals)
@@ -292,25 +318,30 @@ class ResPartner(models.Model):
     def _check_dunning_access(self, vals):
         """Who reminds customers is accounting's to say, not everybody's who may edit
         contacts. A check, not `groups`: Odoo copies these fields to contacts, as the
-        user who edits them.
+        user who edits them. Nothing but that copy: a contact can become a customer.
 
         :raise AccessError: for users without billing rights
         """
         names = GUARDED_FIELDS & vals.keys()
-        if not names or self.env.su:
+        if not names or self._may_decide_dunning():
             return
-        if self.env.user.has_group("account.group_account_invoice"):
-            return
-        for partner in self.filtered(lambda p: p.commercial_partner_id == p):
+        for partner in self:
+            customer = partner.commercial_partner_id
             for name in names:
                 field = self._fields[name]
-                if field.convert_to_write(partner[name], partner) != vals[name]:
+                before = field.convert_to_write(partner[name], partner)
+                copied = field.convert_to_write(customer[name], customer)
+                if vals[name] not in (before, copied):
                     raise AccessError(
                         self.env._(
                             "Only users with billing rights can change who gets "
                             "payment reminders."
                         )
                     )
+
+    @api.model
+    def _may_decide_dunning(self):
+        return self.env.su or self.env.user.has_group("account.group_account_invoice")
 
     def _move_dunning_holds(self):
         """A customer that became part of a company is held with it."""

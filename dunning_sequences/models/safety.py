@@ -10,6 +10,8 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools import SQL
 
+from .res_company import INTERNAL
+
 #: A day with fewer reminders is never unusual.
 SMALL_DAY = 50
 
@@ -22,11 +24,13 @@ class ResCompany(models.Model):
     _inherit = "res.company"
 
     dunning_day_limit = fields.Integer(
+        groups=INTERNAL,
         string="Reminders a Day",
         help="When more would leave by themselves on a day, all of that day wait for "
         "approval. 0: no limit. Never below 50 a day.",
     )
     dunning_day_factor = fields.Float(
+        groups=INTERNAL,
         string="Times the Usual",
         default=5.0,
         help="When so many times more reminders than on a usual day would leave by "
@@ -34,6 +38,7 @@ class ResCompany(models.Model):
         "day.",
     )
     dunning_statement_days = fields.Integer(
+        groups=INTERNAL,
         string="Bank Statements Older Than",
         help="Days: when the newest line of the bank statements is older, nothing "
         "leaves by itself, because who has paid is not known. 0: not looked at.",

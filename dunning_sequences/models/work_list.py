@@ -137,6 +137,7 @@ class DunningEnrollment(models.Model):
         :raise UserError: when there is none
         """
         self.check_access("read")
+        self.env["dunning.hold"].check_access("create")
         reminders = self.reminder_id.filtered(lambda r: r.state == state)
         if not reminders and state == "to_print":
             raise UserError(

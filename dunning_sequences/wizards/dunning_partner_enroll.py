@@ -61,7 +61,8 @@ class DunningPartnerEnroll(models.TransientModel):
     @api.depends("company_id")
     def _compute_default_sequence_name(self):
         for wizard in self:
-            chain = wizard.company_id.sudo().parent_ids.sorted(
+            company = wizard.company_id & self.env.companies
+            chain = company.sudo().parent_ids.sorted(
                 lambda company: -len(company.parent_ids)
             )
             sequences = chain.filtered("dunning_sequence_id")[:1].dunning_sequence_id
@@ -111,6 +112,7 @@ class DunningPartnerEnroll(models.TransientModel):
         self.ensure_one()
         partners = self._get_partners()
         partners.check_access("read")
+        self.sequence_id.check_access("read")
         partners.sudo().write(self._prepare_partner_vals())
         return {
             "type": "ir.actions.client",

@@ -50,7 +50,8 @@ class DunningReminderComposeLine(models.TransientModel):
             "to": split(self.email_to),
             "cc": split(self.email_cc),
             "bcc": split(self.email_bcc),
-            "partners": self.recipient_ids._origin,
+            # A browser can name anybody: the preview greets nobody unseen.
+            "partners": self.recipient_ids._origin._filtered_access("read"),
             "source": self.recipient_source,
         }
 

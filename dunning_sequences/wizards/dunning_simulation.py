@@ -167,6 +167,7 @@ class DunningSimulation(models.TransientModel):
     def _simulate(self):
         self.ensure_one()
         self.check_access("write")
+        self.sequence_id.check_access("read")
         self.env.cr.execute(
             "DELETE FROM dunning_simulation_line WHERE simulation_id = %s", [self.id]
         )
@@ -403,6 +404,7 @@ class DunningSimulation(models.TransientModel):
         :raise UserError: when he has no address
         """
         self.ensure_one()
+        self.check_access("read")
         user = self.env.user
         if not user.email:
             raise UserError(
