@@ -9,6 +9,7 @@ of this one.
 import asyncio
 import contextlib
 import itertools
+import multiprocessing
 import os
 import shutil
 import signal
@@ -96,6 +97,8 @@ class Network:
         self.hub = HUB if self.own else "127.0.0.1"
         self.machines = [Machine(number, self.own) for number in range(count)]
         self.database_socket, self.smtp = database_socket, smtp_port
+        #: How often the balancer chose each of them.
+        self.chosen = multiprocessing.Array("i", count, lock=False)
         self.process_id = None
 
     def __enter__(self):
@@ -142,9 +145,11 @@ class Network:
             for _machine in self.machines:
                 machine = next(turn)
                 with contextlib.suppress(OSError, asyncio.TimeoutError):
-                    return await asyncio.wait_for(
+                    connection = await asyncio.wait_for(
                         asyncio.open_connection(machine.host, machine.port), 0.5
                     )
+                    self.chosen[machine.number] += 1
+                    return connection
             raise OSError("No machine answers")
 
         servers = [

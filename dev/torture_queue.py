@@ -272,6 +272,7 @@ def jobs(args):
         started = time.monotonic()
         kills = live(args, network, CUSTOMERS, KILLS, is_over, args.seed)
         print(f"Done after {time.monotonic() - started:.0f} s: {dict(kills)}")
+        print(f"Jobs given to each machine: {list(network.chosen)}")
         os.waitpid(payer, 0)
         with environment(args.database) as env:
             env["dunning.reminder"]._recover(
