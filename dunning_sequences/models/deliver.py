@@ -23,6 +23,7 @@ import logging
 import smtplib
 from datetime import timedelta
 
+import psycopg2
 from psycopg2.errors import SerializationFailure
 
 from odoo import api, fields, models
@@ -58,6 +59,7 @@ class _DeliveryRun:
         self.looked_at = []  # ids: each is tried once a run
         self.down = {}  # why, by id of mail servers that do not answer; 0: the default
         self.connections = {}
+        self.proven = set()  # ids of connections that a mail went through
         self.sessions = contextlib.ExitStack()
 
 
@@ -196,7 +198,9 @@ class DunningReminder(models.Model):
         try:
             # Before anything is looked at: a slow server makes nothing old.
             session = self._get_session(run)
-        except (OSError, UserError) as error:
+        except psycopg2.Error:
+            raise
+        except Exception as error:  # a name, a password, a certificate, an outage…
             self._postpone(now, self._get_failure_reason(error))
             return False
         try:
@@ -211,9 +215,15 @@ class DunningReminder(models.Model):
         if not message:
             return True
         goes_on = self._hand_over(message, session, now)
-        if self.state != "sent":  # who knows what state the connection is in
-            run.connections.clear()
-        return goes_on
+        if self.state == "sent":
+            run.proven.add(id(session))
+            return True
+        # Who knows what state the connections are in; and servers count them.
+        for connection in filter(None, run.connections.values()):
+            self._quit(connection)
+        run.connections.clear()
+        # Many a server hangs up after some mails: that does not mean it is down.
+        return goes_on or (self.state == "queued" and id(session) in run.proven)
 
     # ------------------------------------------------------------------------
     # RE-CHECK
@@ -458,14 +468,16 @@ class DunningReminder(models.Model):
             )
         except AlreadyJournalled:
             return True  # somebody else's hand-over: `_recover` looks after it
-        except (MailDeliveryException, OSError) as error:
+        except AssertionError as error:  # Odoo's: no valid address, no sender
+            self._fail(self._get_failure_reason(error))
+            return True
+        except psycopg2.Error:
+            raise  # nothing can be written down: the journal knows the rest
+        except Exception as error:  # senders of other modules raise what they like
             cause = error
             if isinstance(error, MailDeliveryException):  # Odoo's wrapping
                 cause = error.__context__ or error
             return self._register_answer(now, attempt, cause, any(journalled))
-        except AssertionError as error:  # Odoo's: no valid address, no sender
-            self._fail(self._get_failure_reason(error))
-            return True
         self._register_sent(now, attempt, refusals)
         return True
 
@@ -562,11 +574,11 @@ class DunningReminder(models.Model):
         reason = self._get_failure_reason(error)
         if isinstance(error, AlreadyJournalled):
             return True  # `_recover` looks after it
+        if journalled and not self._is_answer(error):
+            self._doubt(attempt)
+            return False
         if self._is_connection_lost(error):
-            if journalled:
-                self._doubt(attempt)
-            else:
-                self._postpone(now, reason)
+            self._postpone(now, reason)
             return False
         self.attempt = attempt if journalled else self.attempt
         codes, reason = self._get_answer(error)
@@ -577,10 +589,18 @@ class DunningReminder(models.Model):
         return True
 
     @api.model
+    def _is_answer(self, error):
+        """Did somebody say no? Anything else after the journal is a doubt."""
+        return not self._is_connection_lost(error) and isinstance(
+            error, (smtplib.SMTPException, MailDeliveryException, UserError)
+        )
+
+    @api.model
     def _is_connection_lost(self, error):
+        """To the mail server, or to the database that keeps the journal."""
         if isinstance(error, smtplib.SMTPException):  # each of them is an OSError, too
             return isinstance(error, smtplib.SMTPServerDisconnected)
-        return isinstance(error, OSError)
+        return isinstance(error, (OSError, psycopg2.Error))
 
     @api.model
     def _get_answer(self, error):

@@ -51,26 +51,36 @@ class _Session(socketserver.StreamRequestHandler):
     def handle(self):
         self.sink = self.server.sink
         self.sink.connections += 1
+        self.sink.open += 1
+        self.sink.most_open = max(self.sink.most_open, self.sink.open)
         self.sender, self.recipients = None, []
         if self.sink.hang_up == "connect":
             return
-        self.say("220 sink")
+        self.say(self.sink.answers.get("connect", "220 sink"))
         while line := self.rfile.readline():
             command, _space, rest = line.decode().strip().partition(" ")
             name = command.upper()
             answer = getattr(self, f"do_{name.lower()}", None)
             if name == self.sink.hang_up:
                 return
-            if answer is None:
+            if name in self.sink.answers:
+                self.say(self.sink.answers[name])
+            elif answer is None:
                 self.say("502 what?")
             elif answer(rest) is False:
                 return
+
+    def finish(self):
+        self.sink.open -= 1
+        super().finish()
 
     def say(self, line):
         self.wfile.write(line.encode() + b"\r\n")
 
     def do_ehlo(self, _rest):
         self.say("250-sink")
+        for extension in self.sink.extensions:
+            self.say(f"250-{extension}")
         self.say("250 8BITMIME")
 
     def do_mail(self, rest):
@@ -104,8 +114,8 @@ class _Session(socketserver.StreamRequestHandler):
         self.sink.mails.append(mail)
         if self.sink.hang_up == "dot":
             return False
-        self.say("250 taken")
-        return True
+        self.say(self.sink.yes)
+        return self.sink.hang_up != "taken"
 
     def do_rset(self, _rest):
         self.say("250 ok")
@@ -142,12 +152,19 @@ class Sink:
 
     def clear(self):
         self.mails = []
-        self.connections = 0
+        self.connections = self.open = self.most_open = 0
         #: {address: answer to RCPT}
         self.refused = {}
-        #: answer to the dot, when it is not "taken"
+        #: {command: answer to it}; "connect" for the greeting
+        self.answers = {}
+        #: what it says it can do
+        self.extensions = ()
+        #: answer to the dot, when the mail is not taken
         self.answer = None
-        #: hang up at this command; "connect", "text" (before the dot) or "dot" (after)
+        #: answer to the dot, when it is
+        self.yes = "250 taken"
+        #: hang up at this command; "connect", "text" (before the dot), "dot" (after) or
+        #: "taken" (after the answer)
         self.hang_up = None
         #: called between the dot and the answer
         self.on_dot = None

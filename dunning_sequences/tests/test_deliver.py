@@ -1,12 +1,58 @@
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 from unittest.mock import patch
+
+import psycopg2
 
 from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from odoo.addons.base.models.ir_mail_server import MailDeliveryException
+
 from .common import DunningCommon
+
+#: How a server behaves; what becomes of the reminder; a word of the reason that is
+#: shown; numbers in the journal; mails that it has kept.
+ANSWERS = [
+    ({"answers": {"connect": "421 busy"}}, "queued", "busy", [], 0),
+    ({"answers": {"connect": "554 not you"}}, "queued", "not you", [], 0),
+    ({"answers": {"connect": "hello there"}}, "queued", "there", [], 0),
+    ({"answers": {"EHLO": "451 not now"}}, "queued", "what?", [], 0),
+    ({"answers": {"MAIL": "451 not now"}}, "queued", "not now", [], 0),
+    ({"answers": {"MAIL": "421 enough"}}, "queued", "enough", [], 0),
+    ({"answers": {"MAIL": "550 no sender"}}, "failed", "no sender", [], 0),
+    ({"answers": {"RCPT": "421 enough"}}, "queued", "enough", [], 0),
+    ({"answers": {"DATA": "451 not now"}}, "queued", "not now", [], 0),
+    ({"answers": {"DATA": "554 nothing valid"}}, "failed", "nothing valid", [], 0),
+    ({"answer": "421 closing"}, "queued", "closing", [1], 0),
+    # What follows an answer changes nothing about it.
+    ({"answer": "451 later", "answers": {"RSET": "500 ?"}}, "queued", "later", [1], 0),
+    ({"answer": "451 later", "hang_up": "RSET"}, "queued", "later", [1], 0),
+    ({"answers": {"QUIT": "500 ?"}}, "sent", "", [1], 1),
+    ({"hang_up": "QUIT"}, "sent", "", [1], 1),
+    # Another yes is a yes; what nobody understands may have been one.
+    ({"yes": "251 will forward"}, "sent", "", [1], 1),
+    ({"yes": "okay"}, "doubtful", "answer was lost", [1], 1),
+    ({"yes": "354 go on"}, "doubtful", "answer was lost", [1], 1),
+    ({"yes": "250 " + 9000 * "a"}, "doubtful", "answer was lost", [1], 1),
+    # What it says it can do, and we do not use.
+    (
+        {"extensions": ("SMTPUTF8", "CHUNKING", "PIPELINING", "DSN", "SIZE 10")},
+        "sent",
+        "",
+        [1],
+        1,
+    ),
+    (
+        {"extensions": ("SIZE 10",), "answers": {"MAIL": "552 too big"}},
+        "failed",
+        "too big",
+        [],
+        0,
+    ),
+]
 
 BOUNCE = """\
 Return-Path: <>
@@ -290,6 +336,117 @@ class TestDeliver(DeliverCommon):
         )
         failed = self.get_last_reminder(invoices[0])
         self.assertEqual(failed.failure_reason, "an attachment is lost")
+
+    def test_each_answer_at_each_moment(self):
+        """What is refused for now arrives later, and nothing arrives twice."""
+        self._create_default((7,))
+        for number in range(len(ANSWERS)):
+            customer = self._create_customer(f"C{number}")
+            self._create_invoice_due("03-01", customer=customer)
+        reminders = self.compose_day("03-08").sudo()
+        reminders.next_try = self.now() + timedelta(days=1)
+        for reminder, answer in zip(reminders, ANSWERS, strict=True):
+            how, state, reason, journal, kept = answer
+            with self.subTest(**how):
+                self.sink.clear()
+                reminder.next_try = False
+                with self.sink.behaving(**how):
+                    self.deliver()
+                self.assertEqual(reminder.state, state)
+                self.assertIn(reason, reminder.failure_reason or "")
+                self.assertEqual(self.get_attempts(reminder), journal)
+                self.assertEqual(len(self.sink.mails), kept)
+                self.assertEqual(bool(reminder.next_try), state == "queued")
+                self.deliver(reminder.next_try or self.now() + timedelta(hours=5))
+                arrives = kept or state == "queued"
+                self.assertEqual(len(self.sink.mails), arrives)
+                self.assertNotEqual(reminder.state, "queued")
+
+    def test_a_server_that_hangs_up_after_each_mail_is_not_down(self):
+        self._create_default((7,))
+        for name in ("A", "B", "C", "D"):
+            self._create_invoice_due("03-01", customer=self._create_customer(name))
+        with self.sink.behaving(hang_up="taken"):
+            self.run_on("03-08")
+            self.assertEqual(len(self.sink.mails), 2)
+            self.deliver_after(minutes=1)
+            self.deliver_after(minutes=6)
+        self.assertEqual(len({mail["Message-Id"] for mail in self.sink.mails}), 4)
+        self.assertEqual(len(self.sink.mails), 4)
+
+    def test_refused_ones_leave_no_connection_open(self):
+        self._create_default((7,))
+        for name in ("A", "B", "C"):
+            self._create_invoice_due("03-01", customer=self._create_customer(name))
+        with self.sink.behaving(answers={"RCPT": "550 no such user"}):
+            self.run_on("03-08")
+        self.assertEqual(self.sink.connections, 3)
+        self.assertEqual(self.sink.most_open, 1)
+
+    def test_the_journal_cannot_be_written(self):
+        """The text was said, the dot is not: it is nobody's fault, and it waits."""
+        _invoice, reminder = self._compose_one()
+        error = psycopg2.OperationalError("the database is being restarted")
+        with patch.object(
+            type(self.env["dunning.attempt"]), "_write_ahead", side_effect=error
+        ):
+            self.deliver()
+        self.assertEqual(reminder.state, "queued")
+        self.assertIn("restarted", reminder.failure_reason)
+        self.assertFalse(self.sink.mails)
+        self.deliver_after(minutes=1)
+        self.assertEqual(reminder.state, "sent")
+        self.assertEqual(len(self.sink.mails), 1)
+
+    def test_a_server_that_cannot_be_asked_does_not_stop_the_others(self):
+        self._create_default((7,))
+        strange = self.mail_server.copy({"name": "Strange", "smtp_host": "a" * 99})
+        own = self._create_sequence([(7,)], prefix="B", mail_server_id=strange.id)
+        special = self._create_customer("A", dunning_sequence_id=own.id)
+        waiting = self._create_invoice_due("03-01", customer=special)
+        self._create_invoice_due("03-01", customer=self._create_customer("B"))
+        self.run_on("03-08")
+        self.assertEqual(self.get_subjects(), ["S1"])
+        reminder = self.get_last_reminder(waiting)
+        self.assertEqual(reminder.state, "queued")
+        self.assertTrue(reminder.failure_reason)
+
+    def test_senders_that_are_no_mail_server_are_journalled_before(self):
+        """They have no dot: when it is not known what they did, it is doubtful."""
+        outcomes = [
+            (None, "sent"),
+            (ConnectionError("cut"), "doubtful"),
+            (ValueError("no JSON"), "doubtful"),
+            (MailDeliveryException("over your quota"), "failed"),
+        ]
+        self._create_default((7,))
+        for number in range(len(outcomes)):
+            customer = self._create_customer(f"C{number}")
+            self._create_invoice_due("03-01", customer=customer)
+        reminders = self.compose_day("03-08").sudo()
+        reminders.next_try = self.now() + timedelta(days=1)
+        asked = []
+
+        def send_message(*_args):
+            asked.append(self.get_attempts(reminder))
+            if error:
+                raise error
+
+        api = SimpleNamespace(
+            send_message=send_message, quit=bool, from_filter=False, smtp_from=False
+        )
+        servers = type(self.env["ir.mail_server"])
+        for reminder, (error, state) in zip(reminders, outcomes, strict=True):
+            reminder.next_try = False
+            with (
+                self.subTest(state=state, error=error),
+                patch.object(servers, "_connect__", lambda *_args, **_how: api),
+            ):
+                self.deliver()
+                self.assertEqual(reminder.state, state)
+                self.deliver_after(hours=5)
+                self.assertEqual(asked, [[1]], "journalled, then asked, once")
+            asked.clear()
 
     # ------------------------------------------------------------------------
     # THE CONNECTION BREAKS

@@ -45,14 +45,38 @@ def journal_data(session, write_ahead):
         if not message.endswith(b"\r\n"):
             message += b"\r\n"
         self.send(message)
-        if not write_ahead():
+        try:
+            fresh = write_ahead()
+        except BaseException:
+            self.close()  # nothing more may follow this text, not even QUIT
+            raise
+        if not fresh:
             self.close()
             raise AlreadyJournalled
-        self.send(b".\r\n")
-        return self.getreply()
+        return _end_text(self)
 
     session.data = types.MethodType(data, session)
     return True
+
+
+def _end_text(session):
+    """Send the dot and read the answer; one that says nothing clear is a lost one.
+
+    :return: (code, text): 250 when the message was taken, else 4xx or 5xx
+    :raise SMTPServerDisconnected: nobody knows whether it was taken
+    """
+    try:
+        session.send(b".\r\n")
+        code, reply = session.getreply()
+    except Exception as error:  # lines without an end, TLS that breaks…
+        session.close()
+        raise smtplib.SMTPServerDisconnected(str(error)) from error
+    if 200 <= code < 300:  # smtplib knows no other yes than 250
+        return 250, reply
+    if not 400 <= code < 600:
+        session.close()
+        raise smtplib.SMTPServerDisconnected(f"Unclear answer: {code} {reply}")
+    return code, reply
 
 
 def collect_refusals(session, refusals):
