@@ -32,6 +32,15 @@ def recover(env):
     env["dunning.reminder"]._recover()
 
 
+@deed("a retry")
+def retry(env):
+    reminders = env["dunning.reminder"].search([("move_id", "!=", False)], limit=40)
+    reminders._fail("Refused")
+    reminders.flush_recordset()
+    for reminder in reminders[:20]:
+        reminder.action_retry()
+
+
 @deed("a customer's setting changes")
 def change_customer(env):
     customer = env["dunning.enrollment"].search([], limit=1).partner_id

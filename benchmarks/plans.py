@@ -172,6 +172,7 @@ def tell(indexes, first, used):
             lines += [why, ""]
             continue
         doing, notice = first[name]
+        doing = doing or "the preparation"
         query, plan = shorten(notice, name)
         lines += [f"{used[name]} plans; first: {doing}.", "", "```"]
         lines += [query, "", plan, "```", ""]

@@ -14,6 +14,10 @@ from . import lib
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
+#: Between these lines of the README the table is kept up to date.
+BEGIN, END = "<!-- benchmark -->", "<!-- /benchmark -->"
+#: The size whose table the README shows.
+README_SIZE = 20_000
 
 
 @dataclass
@@ -117,6 +121,18 @@ def format_table(rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def format_short_table(rows):
+    """What has a bar, without how much it takes: ratios travel, seconds do not."""
+    titles = ("what", "median (least–most)", "must reach", "reached")
+    cells = [
+        (row.what, row.format_figure(), row.format_bar(), row.reached)
+        for row in rows
+        if row.bar is not None
+    ]
+    lines = [titles, ["---"] * len(titles), *cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def get_header(bench):
     """What somebody has to know to judge the figures."""
     cpu = next(
@@ -184,8 +200,19 @@ def write(bench, header, rows, partial=False):
     title = f"# Benchmark of {name} open invoices"
     text = "\n".join([title, "", *header, "", format_table(rows), ""])
     (RESULTS / f"{name}.md").write_text(text)
+    if bench.size == README_SIZE:
+        update_readme(rows)
     draw()
     print(f"Written to {RESULTS.relative_to(ROOT)}/{name}.md")
+
+
+def update_readme(rows):
+    readme = ROOT / "README.md"
+    before, begin, rest = readme.read_text().partition(BEGIN)
+    _old, end, after = rest.partition(END)
+    if begin and end:
+        table = f"\n{format_short_table(rows)}\n"
+        readme.write_text(before + begin + table + end + after)
 
 
 #: Curves of the plot: (key of the row, name of the curve, label)

@@ -51,7 +51,6 @@ class DunningHold(models.Model):
     company_id = fields.Many2one(
         comodel_name="res.company",
         required=True,
-        index=True,
         default=lambda self: self.env.company,
     )
     since = fields.Date(
@@ -96,7 +95,6 @@ class DunningHold(models.Model):
         help="Without an end, and older than 30 days: is it still wanted?",
     )
 
-    _open_idx = models.Index("(partner_id) WHERE closed_on IS NULL")
     _check_target = models.Constraint(
         "CHECK (until IS NULL OR until >= since)",
         "A hold cannot end before it begins.",
