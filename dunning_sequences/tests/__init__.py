@@ -11,6 +11,7 @@ from . import test_channels
 from . import test_compose
 from . import test_deliver
 from . import test_safety
+from . import test_schema
 from . import test_access
 from . import test_security
 from . import test_good_guest
