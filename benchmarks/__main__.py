@@ -47,7 +47,9 @@ def main():
         rows += found
         print(report.format_table(found))
         print(f"  ({time.monotonic() - started:.0f} s)\n", flush=True)
-    report.write(bench, header, rows, partial=bool(wanted))
+        # After each part: a run that is interrupted has not been for nothing.
+        name = report.write(bench, header, rows, partial=bool(wanted))
+    print(f"Written to {name}")
 
 
 main()

@@ -39,6 +39,8 @@ class Row:
     at_least: bool = False
     #: {name of the curve: seconds}, for the plot
     curves: dict | None = None
+    #: What was measured, and when: parts can be run alone, later.
+    commit: str = ""
 
     @property
     def middle(self):
@@ -183,10 +185,16 @@ def get_name(size):
 
 
 def write(bench, header, rows, partial=False):
-    """Write table, figures and plot; parts alone replace their rows only."""
+    """Write table, figures and plot; parts alone replace their rows only.
+
+    :return: the name of the file with the table
+    """
     RESULTS.mkdir(exist_ok=True)
     name = get_name(bench.size)
     figures = RESULTS / f"{name}.json"
+    commit = f"{get_commit()}, {datetime.now():%Y-%m-%d}"
+    for row in rows:
+        row.commit = row.commit or commit
     if partial and figures.exists():
         found = {row.key: row for row in rows}
         old = [Row(**values) for values in json.loads(figures.read_text())["rows"]]
@@ -197,13 +205,19 @@ def write(bench, header, rows, partial=False):
         "rows": [asdict(row) for row in rows],
     }
     figures.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    title = f"# Benchmark of {name} open invoices"
-    text = "\n".join([title, "", *header, "", format_table(rows), ""])
-    (RESULTS / f"{name}.md").write_text(text)
+    others = sorted({row.commit for row in rows} - {commit})
+    notes = [f"- {get_keys(rows, other)}: measured at {other}" for other in others]
+    lines = [f"# Benchmark of {name} open invoices", "", *header, *notes, ""]
+    table = RESULTS / f"{name}.md"
+    table.write_text("\n".join([*lines, format_table(rows), ""]))
     if bench.size == README_SIZE:
         update_readme(rows)
     draw()
-    print(f"Written to {RESULTS.relative_to(ROOT)}/{name}.md")
+    return table.relative_to(ROOT)
+
+
+def get_keys(rows, commit):
+    return ", ".join(row.key for row in rows if row.commit == commit)
 
 
 def update_readme(rows):
