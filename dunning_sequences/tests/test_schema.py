@@ -8,15 +8,15 @@ MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 CHANGED = """The tables are not those of version {version} any more:
 {lines}
-If {version} was released, count up the version in the manifest. A new field needs no more.
-One that is renamed, or whose values mean something else, needs a script in
+If {version} was released, count up the version in the manifest. A new field needs no
+more. One that is renamed, or whose values mean something else, needs a script in
 migrations/VERSION/, and an installation with rows in it to try it on.
 Then write down what there is now: dev/schema"""
 
 GONE = """Version {version} has no more
 {lines}
 Users of {before} lose what is in there, unless migrations/{version}/ saves it.
-If there is nothing to save, say so in an empty migrations/{version}/pre-migration.py."""
+If there is nothing to save, say so in a migrations/{version}/pre-migration.py."""
 
 
 @tagged("post_install", "-at_install")
