@@ -53,7 +53,7 @@ MACHINES = 2
 WORKERS = 3  # of each machine
 CHANNELS = "root:5,root.dunning:4"
 
-CUSTOMERS = 600
+CUSTOMERS = 400
 KILLS = 15
 #: Of the second scene, which ends by crons: it has to be torn away half done.
 FEW_CUSTOMERS = 150
@@ -107,6 +107,17 @@ class Server:
         with contextlib.suppress(psutil.Error):
             return psutil.Process(self.process.pid).children(recursive=True)
         return []
+
+    def supervise(self):
+        """As systemd does: start it again when it has ended.
+
+        Odoo's master process ends when it cannot reach its database.
+        """
+        ended = self.process.poll() is not None
+        if ended:
+            self.kill()
+            self.start()
+        return ended
 
     def kill(self):
         """The power fails."""
@@ -184,14 +195,14 @@ def count_jobs(database):
 
 def live(args, network, customers, kills_wanted, is_over, seed):
     """Machines work and die until it is over; return how often what died."""
-    dice, kills = random.Random(seed), Counter()
+    dice, kills, struck = random.Random(seed), Counter(), 0
     servers = [Server(machine, network, args) for machine in network.machines]
     deadline = time.monotonic() + TIMEOUT
     next_hour = next_kill = time.monotonic() + 15  # a server needs some seconds
     for server in servers:
         server.start()
     try:
-        while not is_over() or sum(kills.values()) < kills_wanted:
+        while not is_over() or struck < kills_wanted:
             if time.monotonic() > deadline:
                 raise SystemExit(
                     f"Stuck: {kills}, {count_jobs(args.database)}, "
@@ -200,14 +211,17 @@ def live(args, network, customers, kills_wanted, is_over, seed):
             if time.monotonic() > next_hour:
                 trigger(args.database)
                 next_hour = time.monotonic() + 8
-            if time.monotonic() > next_kill and sum(kills.values()) < kills_wanted:
+            if time.monotonic() > next_kill and struck < kills_wanted:
                 kills[strike(dice, servers)] += 1
+                struck += 1
                 next_kill = time.monotonic() + dice.uniform(1, 4)
+            for server in servers:
+                kills["servers ended by themselves"] += server.supervise()
             time.sleep(0.5)
     finally:
         for server in servers:
             server.kill()
-    return kills
+    return +kills
 
 
 def strike(dice, servers):
