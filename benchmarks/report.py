@@ -92,8 +92,9 @@ def compare(key, what, clocks, ours, theirs, *, per=None, value=None, **more):
         queries = lib.typical(clocks[name], lambda clock: clock.queries)
         if per:
             queries /= lib.typical(clocks[name], lambda clock: clock.count)
-        unit = f" a {per}" if per else ""
-        return f"{format_seconds(typical)}{unit}, {format_number(queries)} queries"
+        text = format_seconds(typical) + (f" a {per}" if per else "")
+        # Other processes do not count theirs.
+        return f"{text}, {format_number(queries)} queries" if queries else text
 
     return Row(
         key,
