@@ -58,7 +58,7 @@ def run(bench):
     return [
         report.compare(
             "credit_control",
-            f"from due to queued, {count:,} due among {bench.size:,}",
+            f"{count:,} from due to queued, against account_credit_control",
             clocks,
             "ours",
             "account_credit_control",

@@ -162,7 +162,7 @@ def run(bench):
     rows = [
         report.compare(
             "deliver",
-            f"delivery of {count}, one cron, an instant server",
+            f"delivery of {count}, one cron, against Odoo's own queue",
             clocks,
             "ours",
             "Odoo's queue",
@@ -175,7 +175,7 @@ def run(bench):
         rows.append(
             report.Row(
                 f"deliver_{number}",
-                f"delivery of {count}, {number} crons, {DELAY * 1000:.0f} ms an answer",
+                f"delivery of {count}, {DELAY * 1000:.0f} ms an answer, {number} crons",
                 report.format_seconds(lib.typical(clocks[number])) + " a mail",
                 "one cron: " + report.format_seconds(lib.typical(clocks["1"])),
                 get_speedup(clocks, number),

@@ -62,7 +62,7 @@ def run(bench):
         bench.runs,
     )
     lib.drop_db(name)
-    what = f"first enrollment of {bench.size:,}"
+    what = f"first enrollment of {bench.size:,}, against INSERT … SELECT"
     return [
         report.compare("enroll", what, clocks, "ours", "INSERT … SELECT", bar=3),
     ]

@@ -140,6 +140,7 @@ def run(bench):
             bench.runs,
         )
         per = None if writes else "time"
+        what = f"{what}, with the module against without"
         rows += [
             report.compare(key, what, clocks, "with", "without", per=per, bar=bar),
             report.Row(

@@ -226,7 +226,7 @@ def update_readme(rows):
     before, begin, rest = readme.read_text().partition(BEGIN)
     _old, end, after = rest.partition(END)
     if begin and end:
-        table = f"\n{format_short_table(rows)}\n"
+        table = f"\n\n{format_short_table(rows)}\n\n"
         readme.write_text(before + begin + table + end + after)
 
 

@@ -49,7 +49,7 @@ def run(bench):
     return [
         report.compare(
             "simulate",
-            f"simulation of {DAYS} days, {bench.size:,} open",
+            f"simulation of {DAYS} days, {bench.size:,} open, against a reconcile",
             clocks,
             "ours",
             "reconcile",
