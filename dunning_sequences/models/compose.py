@@ -450,11 +450,18 @@ class DunningReminder(models.Model):
                 else:
                     reminder.write(
                         {
-                            "subject": subject,
+                            "subject": self._get_safe_subject(subject),
                             "body": body,
                             "fingerprint": reminder._get_fingerprint(),
                         }
                     )
+
+    @api.model
+    def _get_safe_subject(self, subject):
+        """One line, and no word that mail programs decode: a customer's name in it
+        could hold a line break, and with it a header.
+        """
+        return " ".join(subject.split()).replace("=?", "= ?")
 
     def _filter_written(self):
         """Activities are for ourselves: they have no text for the customer."""

@@ -59,6 +59,7 @@ class DunningReminder(models.Model):
     def _prepare_note_vals(self):
         return {
             **self._prepare_message_vals(),
-            "message_type": "notification",
+            # Of what is internal, Odoo hides from the portal only comments.
+            "message_type": "comment",
             "partner_ids": False,
         }

@@ -1,8 +1,17 @@
 """Recipients: who gets the reminders of an invoice, and why it is them."""
 
+import re
+
 from odoo import api, models
-from odoo.tools import SQL, email_normalize
-from odoo.tools.mail import email_split_and_format_normalize
+from odoo.tools import SQL
+from odoo.tools.mail import (
+    email_normalize_all,
+    email_split_and_format_normalize,
+    formataddr,
+)
+
+#: What makes a header or an address of a name, and what turns its direction around.
+UNSAFE_IN_NAME = re.compile(r'[\x00-\x1f\x7f"<>@\\\u202a-\u202e\u2066-\u2069]|=\?|\?=')
 
 
 class AccountMove(models.Model):
@@ -156,11 +165,18 @@ class AccountMove(models.Model):
 
     @api.model
     def _get_dunning_addresses(self, partners):
+        """Formatted addresses: a customer with a login says himself how he is called,
+        and Odoo takes for an address whatever looks like one, in names too.
+        """
         return [
-            partner.email_formatted
+            formataddr((self._get_dunning_safe_name(partner.name), email))
             for partner in partners
-            if email_normalize(partner.email, strict=False)
+            for email in email_normalize_all(partner.email)
         ]
+
+    @api.model
+    def _get_dunning_safe_name(self, name):
+        return " ".join(UNSAFE_IN_NAME.sub(" ", name or "").split())
 
     @api.model
     def _split_dunning_emails(self, emails):

@@ -25,6 +25,7 @@ from . import test_composer
 from . import test_config
 from . import test_properties
 from . import test_docs
+from . import test_escapes
 from . import test_i18n
 from . import test_tours
 from . import test_sequence_form

@@ -5,6 +5,7 @@ method or model fails here until somebody has said who may use it.
 """
 
 import inspect
+import json
 from contextlib import contextmanager
 from unittest.mock import patch
 
@@ -13,7 +14,7 @@ from lxml import etree
 from odoo import Command
 from odoo.exceptions import AccessError, UserError
 from odoo.service.model import call_kw, get_public_method
-from odoo.tests import new_test_user, tagged
+from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools import mute_logger
 
 from .common import DunningCommon
@@ -166,7 +167,13 @@ def is_name_ours(node, view):
     return "dunning" in view.model or "dunning" in name
 
 
-class AccessCommon(DunningCommon):
+@tagged("post_install", "-at_install")
+class TestAccess(HttpCase, DunningCommon):
+    """The tables above, and ways around them."""
+
+    def registry_enter_test_mode(self, **_kwargs):
+        """`HttpCase` did so for the whole class."""
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -260,10 +267,9 @@ class AccessCommon(DunningCommon):
         label = f"{who}: {records._name}.{name}{args}"
         self.assertTrue(self.is_refused(records, who, name, *args, **kwargs), label)
 
-
-@tagged("post_install", "-at_install")
-class TestAccess(AccessCommon):
-    """The tables above."""
+    # ------------------------------------------------------------------------
+    # THE TABLES ARE COMPLETE
+    # ------------------------------------------------------------------------
 
     def _get_public_methods(self):
         """Yield (model, name, do others define it): what we define for callers."""
@@ -514,10 +520,9 @@ class TestAccess(AccessCommon):
             ._read_group([], ["dunning_status"], ["__count"]),
         )
 
-
-@tagged("post_install", "-at_install")
-class TestForging(AccessCommon):
-    """What a browser can send, but no button does."""
+    # ------------------------------------------------------------------------
+    # FORGED: what a browser can send, but no button does
+    # ------------------------------------------------------------------------
 
     def _create_there(self):
         """The same in another company: (invoice, sequence)."""
@@ -656,6 +661,7 @@ class TestForging(AccessCommon):
             company_id=branch.id,
             company_ids=[Command.set(branch.ids)],
         )
+        self.addCleanup(self.users.pop, "branch")
         step = self.sequence.step_ids[:1]
         self.call(self.sequence, "branch", "read", ["name"])
         self.call(step, "branch", "read", ["name"])
@@ -760,14 +766,14 @@ class TestForging(AccessCommon):
     # THE COMPOSER
     # ------------------------------------------------------------------------
 
-    def _open_composer(self):
+    def _get_composer(self):
         action = self.call(self.invoice, "biller", "action_dunning_compose")
         return self.root["dunning.reminder.compose"].browse(action["res_id"])
 
     def test_a_composer_sends_only_what_was_opened(self):
         other = self._create_invoice_due("03-01", customer=self.other_customer)
         theirs, _sequence = self._create_there()
-        wizard = self._open_composer()
+        wizard = self._get_composer()
         for vals in (
             {"move_ids": [Command.link(other.id)]},
             {"move_ids": [Command.link(theirs.id)]},
@@ -786,7 +792,7 @@ class TestForging(AccessCommon):
         secret = self._create_customer(
             "Secret", company_id=self.there.id, is_company=False
         )
-        wizard = self._open_composer()
+        wizard = self._get_composer()
         greeting = "<p>Dear {{ contact_name }}</p>"
         self.sequence.step_ids.body = greeting
         spec = dict.fromkeys(("subject", "body", "preview_body", "email_from"), {})
@@ -827,3 +833,108 @@ class TestForging(AccessCommon):
         self.assertRefused(Template, "biller", "create", {**vals, **files})
         mine = Template.browse(self.call(Template, "biller", "create", vals))
         self.assertRefused(mine, "biller", "write", files)
+
+    # ------------------------------------------------------------------------
+    # BY URL
+    # ------------------------------------------------------------------------
+
+    def _login(self, who):
+        if who == "public":
+            self.authenticate(None, None)
+        else:
+            login = self.users[who].login
+            self.authenticate(login, login)
+
+    def _fetch(self, url):
+        """Return what a page says, and the status that it has."""
+        response = self.url_open(url, allow_redirects=False)
+        return response.text if response.ok else "", response.status_code
+
+    def _call_by_url(self, model, method, *args):
+        """Return what the web client would get, as text."""
+        params = {"model": model, "method": method, "args": args, "kwargs": {}}
+        response = self.url_open(
+            f"/web/dataset/call_kw/{model}/{method}",
+            data=json.dumps({"jsonrpc": "2.0", "method": "call", "params": params}),
+            headers={"Content-Type": "application/json"},
+        )
+        return response.text
+
+    def test_by_url_nobody_gets_more(self):
+        """Real requests: reports, files, the portal, its chatter, JSON and XML-RPC."""
+        self.sequence.attach_statement = True
+        self.sequence.step_ids[0].body = "<p>Told in confidence</p>{{ invoice_table }}"
+        other = self._create_invoice_due("03-01")
+        self.run_on("03-08")
+        reminder = self.get_last_reminder(self.invoice)
+        self.assertEqual(reminder.move_ids, self.invoice + other)
+        file = reminder.mail_message_id.attachment_ids
+        self.assertEqual(file.res_model, "dunning.reminder")
+        note = self._record_call(other)
+        self.env.flush_all()
+        urls = (
+            f"/report/html/dunning_sequences.report_dunning_letter/{reminder.id}",
+            f"/report/html/dunning_sequences.report_dunning_statement/{reminder.id}",
+            f"/web/content/{file.id}",
+            f"/web/content/dunning.reminder/{reminder.id}/body",
+            f"/mail/view?model=dunning.reminder&res_id={reminder.id}",
+            f"/my/invoices/{self.invoice.id}",
+            f"/my/invoices/{self.invoice.id}?access_token={self.invoice.access_token}",
+        )
+        with mute_logger(
+            "odoo.http",
+            "odoo.addons.base.models.ir_rule",
+            "odoo.addons.base.models.ir_qweb",
+        ):
+            for who in ("public", "stranger", "customer", "employee", "foreigner"):
+                self._login(who)
+                for url in urls:
+                    with self.subTest(f"{who}: {url}"):
+                        text, _status = self._fetch(url)
+                        self.assertNotIn("Told in confidence", text)
+                        self.assertNotIn("Statement of account", text)
+                        if "/my/" in url:
+                            self.assertNotIn(other.name, text)
+                for call in (
+                    ("dunning.reminder", "read", reminder.ids, ["body"]),
+                    ("dunning.reminder", "_deliver"),
+                    ("dunning.enrollment", "_run"),
+                    ("mail.message", "read", note.ids, ["body"]),
+                ):
+                    with self.subTest(f"{who}: {call}"):
+                        answer = self._call_by_url(*call)
+                        self.assertIn("error", answer)
+                        self.assertNotIn("Told in confidence", answer)
+                self._check_chatter(who)
+            self._login("reader")
+            for url in urls[:2]:
+                self.assertEqual(self._fetch(url)[1], 200, url)
+            self.assertIn("Told in confidence", self._fetch(urls[0])[0])
+
+    def _record_call(self, invoice):
+        """Return the note of what was said on the phone."""
+        action = invoice.action_dunning_compose()
+        wizard = self.env["dunning.reminder.compose"].browse(action["res_id"])
+        wizard.write({"outcome": "recorded", "note": "Told in confidence"})
+        wizard.action_send()
+        note = self.get_last_reminder(invoice).mail_message_id
+        self.assertIn("Told in confidence", note.body)
+        return note
+
+    def _check_chatter(self, who):
+        """The customer's chatter, also of who has the link of his invoice."""
+        token = {"token": self.invoice.access_token}
+        response = self.url_open(
+            "/mail/thread/messages",
+            data=json.dumps(
+                {
+                    "params": {
+                        "thread_model": "account.move",
+                        "thread_id": self.invoice.id,
+                        **token,
+                    }
+                }
+            ),
+            headers={"Content-Type": "application/json"},
+        )
+        self.assertNotIn("Told in confidence", response.text, who)

@@ -18,6 +18,9 @@ from .dunning_reminder_compose import OUTCOME_RECORDED
 #: Invoices that a result names.
 NAMED = 5
 
+#: Characters of a text that somebody changed: it can hold a table of many invoices.
+MAX_WRITTEN = 500_000
+
 
 class DunningReminderCompose(models.TransientModel):
     _inherit = "dunning.reminder.compose"
@@ -102,6 +105,13 @@ class DunningReminderCompose(models.TransientModel):
         if self.is_single:
             if self._is_written() and not (self.subject or "").strip():
                 raise UserError(self.env._("Give the message a subject."))
+            if len(self.subject or "") + len(self.body or "") > MAX_WRITTEN:
+                raise UserError(
+                    self.env._(
+                        "The message is longer than %(length)s characters. Shorten it.",
+                        length=MAX_WRITTEN,
+                    )
+                )
         elif self.is_typed:
             self.env["dunning.sequence.step"].new(
                 {
