@@ -54,6 +54,9 @@ class DunningReminder(models.Model):
     def _lock_for_decision(self, *states):
         """Two people click at once: one of them decides.
 
+        The rows are written, not only locked: who looked before we are done, and asks
+        afterwards, must look again.
+
         :param states: those that can be decided about; default: what waits for a person
         :raise UserError: for the other one
         """
@@ -61,9 +64,12 @@ class DunningReminder(models.Model):
         rows = self.env.execute_query(
             SQL(
                 """
-                SELECT id FROM dunning_reminder
-                 WHERE id = ANY(%s) AND state = ANY(%s)
-                   FOR NO KEY UPDATE SKIP LOCKED
+                UPDATE dunning_reminder SET write_date = write_date
+                 WHERE id IN (
+                       SELECT id FROM dunning_reminder
+                        WHERE id = ANY(%s) AND state = ANY(%s)
+                          FOR NO KEY UPDATE SKIP LOCKED)
+             RETURNING id
                 """,
                 self.ids,
                 list(states or STATES_PENDING),

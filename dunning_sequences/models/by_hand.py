@@ -14,6 +14,19 @@ from .dunning_reminder import STATES_PENDING
 #: Reasons that do not bind a person. See `dunning.enrollment._filter_remindable`.
 NOT_BINDING = ("from_date", "no_sequence", "not_sent", "sequence_off")
 
+#: What an instalment is made of that is reminded by hand: see `_new_by_hand`.
+IN_MEMORY = (
+    "move_id",
+    "due_date",
+    "move_line_id",
+    "partner_id",
+    "company_id",
+    "sequence_id",
+    "next_step_id",
+    "occurrence",
+    "state",
+)
+
 #: What the rows are read from.
 READ_MODELS = (
     "account.move",
@@ -150,6 +163,41 @@ class DunningEnrollment(models.Model):
                 "state": "running",
             }
         )
+
+    def _take_by_hand(self):
+        """Read again, under lock, what a person decides about.
+
+        Whoever pays now is done before we look, or waits until we are. The rows are
+        written, not only locked: who clicked at the same instant must look again.
+        """
+        self.env.flush_all()
+        self.env.cr.execute(
+            "SELECT id FROM account_move WHERE id = ANY(%s) ORDER BY id FOR SHARE",
+            [self.move_id.ids],
+        )
+        self.env.cr.execute(
+            """
+            UPDATE dunning_enrollment SET write_date = write_date WHERE id IN (
+                   SELECT id FROM dunning_enrollment WHERE id = ANY(%s)
+                 ORDER BY id FOR NO KEY UPDATE)
+            """,
+            [self.ids],
+        )
+        self._reconcile(self.move_id)
+
+    @api.model
+    def _keep_in_memory(self, enrollments):
+        """Return what `_recall` needs: a savepoint forgets what is only in memory."""
+        return {
+            enrollment: {name: enrollment[name] for name in IN_MEMORY}
+            for enrollment in enrollments
+            if not enrollment.id
+        }
+
+    @api.model
+    def _recall(self, memory):
+        for enrollment, values in memory.items():
+            enrollment._update_cache(values, validate=False)
 
     def _get_text_step(self, today):
         """The step whose text is proposed; an activity has none for the customer."""

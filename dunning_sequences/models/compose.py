@@ -22,6 +22,12 @@ _logger = logging.getLogger(__name__)
 #: What a reminder of each channel is once nobody has to approve it (any more).
 READY_STATES = {"email": "queued", "letter": "to_print", "activity": "to_do"}
 
+#: The database wants the whole transaction again: no failure of a reminder.
+CONCURRENCY_ERRORS = (
+    psycopg2.errors.SerializationFailure,
+    psycopg2.errors.DeadlockDetected,
+)
+
 #: Customers per transaction.
 CHUNK = 50
 
@@ -219,23 +225,29 @@ class DunningReminder(models.Model):
         :param origin: ``auto``, or ``manual`` when a person sends them
         """
         groups = list(groups.items())
+        Enrollment = self.env["dunning.enrollment"]
+        memory = Enrollment._keep_in_memory(
+            Enrollment.union(*(members for _key, (*_whom, members) in groups))
+        )
         try:
             with self.env.cr.savepoint():
                 return self._compose_batch(groups, today, origin)
-        except psycopg2.errors.SerializationFailure:
+        except CONCURRENCY_ERRORS:
             raise
         except Exception:
             _logger.info("Reminders are written one by one", exc_info=True)
         reminders = self.browse()
         for group in groups:
+            Enrollment._recall(memory)
             try:
                 with self.env.cr.savepoint():
                     reminders += self._compose_batch([group], today, origin)
-            except psycopg2.errors.SerializationFailure:
+            except CONCURRENCY_ERRORS:
                 raise
             except psycopg2.errors.UniqueViolation:
                 _logger.info("Reminder %s was written by another run", group[0])
             except Exception as error:  # a state that somebody sees
+                Enrollment._recall(memory)
                 reminders += self._create_failed(group, today, origin, error)
         return reminders
 

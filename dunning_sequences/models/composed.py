@@ -56,6 +56,8 @@ class DunningReminder(models.Model):
         vals.update(recipients.get("choices", {}))
         for _command, _id, line in vals["line_ids"]:
             line["step_name"] = line["step_name"] or vals["step_name"]
+            if not line["step_id"]:
+                line["turn"] = recipients.get("turns", {}).get(line["move_id"])
         return vals
 
     @api.model
@@ -65,6 +67,15 @@ class DunningReminder(models.Model):
         if lines:
             lines._drop(self.env._("Done by hand: %(user)s.", user=self.env.user.name))
             self.env.flush_all()  # the same step does not count twice
+
+    @api.model
+    def _get_turns(self, moves):
+        """Return {invoice id: turn}: see `dunning.reminder.line`."""
+        newest = self.env["dunning.reminder.line"]._read_group(
+            [("move_id", "in", moves.ids)], ["move_id"], ["id:max"]
+        )
+        newest = {move.id: line_id for move, line_id in newest}
+        return {move_id: newest.get(move_id, 0) + 1 for move_id in moves.ids}
 
     def _get_renderer(self, step):
         """Each may have a text of its own; a template is compiled once for all."""

@@ -24,7 +24,6 @@ import smtplib
 from datetime import timedelta
 
 import psycopg2
-from psycopg2.errors import SerializationFailure
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
@@ -35,7 +34,7 @@ from odoo.addons.base.models.ir_mail_server import MailDeliveryException
 
 from ..tools.plan import LONGEST_BREAK, next_working_day
 from ..tools.smtp_journal import AlreadyJournalled, collect_refusals, journal_data
-from .compose import READY_STATES
+from .compose import CONCURRENCY_ERRORS, READY_STATES
 from .dunning_reminder import STATES_PENDING
 
 _logger = logging.getLogger(__name__)
@@ -206,7 +205,7 @@ class DunningReminder(models.Model):
         try:
             with self.env.cr.savepoint():
                 message = self._recheck(now) and self._build_message()
-        except SerializationFailure:
+        except CONCURRENCY_ERRORS:
             raise  # paid or edited at this very moment: the next run decides
         except Exception as error:  # whatever it is, it must not stop the others
             _logger.info("Reminder %s fails", self.id, exc_info=True)
@@ -242,7 +241,13 @@ class DunningReminder(models.Model):
         if not self._are_moves_settled(self._get_current_lines().move_id):
             self._postpone(now, self.env._("An invoice is being changed."))
             return False
-        return self._recheck_content(self.company_id._dunning_today(now))
+        return self._recheck_content(self._get_day(now))
+
+    def _get_day(self, now):
+        """The company's day; of two hosts' clocks one may be behind the other, and
+        nothing leaves before the day for which it was written.
+        """
+        return max(self.company_id._dunning_today(now), self.date)
 
     def _wait_for_working_day(self, now):
         """Written on a working day and not taken on it: not at the week-end either.
@@ -554,7 +559,7 @@ class DunningReminder(models.Model):
         self.write(
             {
                 "state": "sent",
-                "sent_on": self.company_id._dunning_today(now),
+                "sent_on": self._get_day(now),
                 "next_try": False,
                 "failure_reason": False,
             }

@@ -371,6 +371,7 @@ class DunningEnrollment(models.Model):
         """Send the coming reminder of these instalments now, whatever its date."""
         self.env["dunning.hold"].check_access("create")
         self.check_access("read")
+        self._take_by_hand()
         ready = self._filter_remindable()
         if ready != self:
             raise UserError(
@@ -420,6 +421,7 @@ class DunningEnrollment(models.Model):
         """Note the coming step as done, without any message."""
         self.env["dunning.hold"].check_access("create")
         self.check_access("read")
+        self._take_by_hand()
         coming = self.filtered(
             lambda e: (
                 e.state != STATE_STOPPED
@@ -523,11 +525,15 @@ class DunningEnrollment(models.Model):
 
         :return: what the function returns; None when it is left for later
         """
+        in_cron = self._is_in_cron()
         self._commit_progress()
         try:
-            return function(*args)
+            result = function(*args)
+            if in_cron:
+                self.env.cr.flush()  # what is still to be written can collide, too
+            return result
         except (SerializationFailure, DeadlockDetected):
-            if not self._is_in_cron():
+            if not in_cron:
                 raise
             self.env.cr.rollback()
             _logger.info("%s waits for the next run", function.__name__)
@@ -544,6 +550,9 @@ class DunningEnrollment(models.Model):
         wanted = [
             self._instalment_uniq.full_name(self),
             self.env["dunning.reminder.line"]._once.full_name(
+                self.env["dunning.reminder.line"]
+            ),
+            self.env["dunning.reminder.line"]._once_by_hand.full_name(
                 self.env["dunning.reminder.line"]
             ),
             self.env["dunning.attempt"]._attempt_uniq.full_name(

@@ -470,6 +470,7 @@ class DunningReminder(models.Model):
                     "sent again, and only once."
                 )
             )
+        failed.sudo()._lock_for_decision("failed", "bounced", "doubtful")
         failed.sudo()._retry()
         return True
 

@@ -52,6 +52,11 @@ class DunningReminderLine(models.Model):
     )
     step_name = fields.Char(readonly=True)
     occurrence = fields.Integer(default=0, required=True, readonly=True)
+    turn = fields.Integer(
+        readonly=True,
+        help="Of a reminder by hand that counts as no step: two that are written at "
+        "the same instant have the same turn, and the database refuses the second.",
+    )
     dropped = fields.Boolean(
         readonly=True,
         copy=False,
@@ -73,6 +78,10 @@ class DunningReminderLine(models.Model):
     _once = models.UniqueIndex(
         "(move_id, due_date, step_id, occurrence) WHERE counts AND step_id IS NOT NULL",
         "This instalment was reminded at this step before.",
+    )
+    _once_by_hand = models.UniqueIndex(
+        "(move_id, due_date, turn) WHERE counts AND turn > 0",
+        "Somebody else reminded of this instalment just now.",
     )
     _move_idx = models.Index("(move_id, due_date, id)")
 
@@ -98,7 +107,7 @@ class DunningReminderLine(models.Model):
         step = self.step_id
         if step.trigger != plan.DUE_DATE or self.reminder_id.origin == "manual":
             return None
-        nominal = fields.Date.add(self.due_date, days=step.delay)
+        nominal = plan.add_days(self.due_date, step.delay)
         if nominal < self.due_date:
             nominal = self._get_working_day_before(nominal)
         return "gone" if nominal > today else None

@@ -744,9 +744,8 @@ class DunningEnrollment(models.Model):
         )
         pairs = [(move_id, old, new) for _id, move_id, old, new in moved]
         # By way of a far date: a new date can be the old one of another instalment.
-        far = timedelta(days=400_000)
-        steps = [(m, old, old + far) for m, old, new in pairs]
-        steps_back = [(m, old + far, new) for m, old, new in pairs]
+        steps = [(m, old, self._get_far_date(old)) for m, old, new in pairs]
+        steps_back = [(m, self._get_far_date(old), new) for m, old, new in pairs]
         for table in ("dunning_enrollment", "dunning_reminder_line"):
             for values in (steps, steps_back):
                 self.env.cr.execute_values(
@@ -760,6 +759,12 @@ class DunningEnrollment(models.Model):
                     template="(%s::int, %s::date, %s::date)",
                 )
         self.env["dunning.reminder.line"].invalidate_model(["due_date"])
+
+    @api.model
+    def _get_far_date(self, day):
+        """A date that no instalment has, another one for each day."""
+        far = timedelta(days=400_000)
+        return day - far if day > date.max - far else day + far
 
     def _read_moved_due_dates(self, move_ids):
         """Return (enrollment id, invoice id, old date, new date) of what moved.

@@ -22,6 +22,7 @@ from . import test_recap
 from . import test_analysis
 from . import test_simulation
 from . import test_composer
+from . import test_time
 from . import test_config
 from . import test_properties
 from . import test_docs

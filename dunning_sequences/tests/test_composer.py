@@ -1,6 +1,9 @@
+from unittest.mock import patch
+
 from odoo import Command
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import Form
+from odoo.tools import mute_logger
 
 from .common import START, DunningCommon
 
@@ -569,7 +572,8 @@ class TestOutsideSequences(ComposerCommon):
         # Sent again it is a text, and no step.
         self.travel("03-11")
         self.send(self.compose(invoice, step_id=sequence.step_ids[0].id))
-        self.assertEqual(self.get_subjects(), ["S1", "S1"])
+        mails = [m for m in self.sink.mails if "azure" in str(m.recipients)]
+        self.assertEqual(len(mails), 2, "that of the run, and one by hand")
         lines = invoice.dunning_reminder_line_ids
         self.assertEqual(set(lines.step_id), set(sequence.step_ids[0]))
         self.assertEqual(len(lines.filtered("step_id")), 1)
@@ -717,7 +721,48 @@ class TestSafety(ComposerCommon):
         first.action_send()
         self.assertRefused(second, "about to leave")
         self.deliver()
+        # Records carry the time of the transaction, which is one here.
+        self.env.cr.execute(
+            "UPDATE dunning_reminder_line SET create_date = now() + '1s'::interval"
+        )
+        self.assertRefused(second, "Reminded by Clerk at .*, after this was opened")
         self.assertEqual(len(self.sink.mails), 1)
+
+    def test_a_template_that_fails_for_one_customer_fails_alone(self):
+        """Also where instalments are only in memory, which a savepoint forgets."""
+        customer = self.other.id
+        template = self._create_template(
+            body_html=f'<t t-if="object.partner_id.id == {customer}">'
+            '<t t-out="1 / 0"/></t><p>Fine</p>'
+        )
+        composer = self.compose(self.invoice + self.foreign, template_id=template.id)
+        with mute_logger("odoo.addons.base.models.ir_qweb"):
+            said = self.send(composer)
+        self.assertIn(f"Failed: {self.foreign.name}", said)
+        self.assertEqual(self.get_mail().recipients, ["azure@customer.example.com"])
+        self.assertReminders(self.invoice, "03-05 S1")
+        self.assertEqual(self.get_last_reminder(self.foreign).partner_id, self.other)
+
+    def test_the_database_refuses_two_by_hand_at_one_instant(self):
+        """Also without a step: two who look at the same history have the same turn."""
+        self.run_on("03-08")
+        self.travel("03-09")
+        self.invoice.dunning_policy = "none"
+        with patch.object(
+            self.env.registry["dunning.reminder"],
+            "_get_turns",
+            lambda _self, moves: dict.fromkeys(moves.ids, 1),
+        ):
+            self.send(self.compose(self.invoice))
+            composer = self.compose(self.invoice)
+            noting = self.compose(self.invoice)
+            noting.outcome = "recorded"
+            self.env.flush_all()
+            with mute_logger("odoo.sql_db"):
+                self.assertRefused(composer, "Somebody else reminded of it")
+                self.assertRefused(noting, "Somebody else reminded of these")
+        mails = [m for m in self.sink.mails if "azure" in str(m.recipients)]
+        self.assertEqual(len(mails), 2, "that of the run, and one by hand")
 
     def test_an_auditor_opens_nothing(self):
         auditor = self._create_user("auditor", "account.group_account_readonly")

@@ -122,6 +122,18 @@ def offsets(steps):
     return tuple(days)
 
 
+def add_days(day, days):
+    """Return the date so many days later; beyond the last or first date, that one.
+
+    Some write 31/12/9999 for "never".
+
+    >>> add_days(date(9999, 12, 31), 7)
+    datetime.date(9999, 12, 31)
+    """
+    number = max(day.toordinal() + days, date.min.toordinal())
+    return date.fromordinal(min(number, date.max.toordinal()))
+
+
 def enter(steps, due_date, since, catch_up):
     """Return the entry of an instalment into a sequence, None if it stays out.
 
@@ -143,7 +155,7 @@ def enter(steps, due_date, since, catch_up):
     >>> enter(steps, due, date(2026, 3, 18), FIRST).step_id
     1
     """
-    nominal = [due_date + timedelta(days=days) for days in offsets(steps)]
+    nominal = [add_days(due_date, days) for days in offsets(steps)]
     if not steps:
         return None
     if catch_up == FIRST:
@@ -169,7 +181,7 @@ def following(steps, due_date, entry, last=None, off=frozenset()):
     if entry is None:
         return None
     index = {step.id: i for i, step in enumerate(steps)}
-    nominal = [due_date + timedelta(days=days) for days in offsets(steps)]
+    nominal = [add_days(due_date, days) for days in offsets(steps)]
     if last is None:
         i = index.get(entry.step_id)
         if i is None:  # that step was deleted since: enter anew

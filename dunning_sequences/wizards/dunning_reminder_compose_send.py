@@ -8,11 +8,14 @@ import re
 from collections import defaultdict
 from email.utils import getaddresses
 
+from psycopg2.errors import UniqueViolation
+
 from odoo import api, models
 from odoo.exceptions import AccessError, UserError
-from odoo.tools import email_normalize, plaintext2html
+from odoo.tools import email_normalize, format_datetime, plaintext2html
 from odoo.tools.mail import email_normalize_all, formataddr
 
+from ..models.dunning_reminder import STATES_PENDING
 from .dunning_reminder_compose import OUTCOME_RECORDED
 
 #: Invoices that a result names.
@@ -152,20 +155,23 @@ class DunningReminderCompose(models.TransientModel):
         instalments = self.env["dunning.enrollment"].union(*found.values())
         self._check_something_left(instalments, skipped)
         Reminder._drop_pending(instalments)
-        groups = {}
+        groups, turns = {}, Reminder._get_turns(instalments.move_id)
         for line, members in found.items():
             lang = members[:1].move_id._get_dunning_lang(whom[line])
+            whom[line]["turns"] = turns
             whom[line]["choices"] = {
                 **self._prepare_choices(members, whom[line], lang),
                 **self._prepare_written(),
             }
             groups[f"compose {line.id}"] = (whom[line], lang, members)
+        moves = instalments.move_id  # a failure forgets what is only in memory
         reminders = Reminder._compose(groups, today, origin="manual")
         self._check_written(reminders)
-        gone = instalments.move_id - reminders.line_ids.move_id
+        gone = moves - reminders.line_ids.move_id
         skipped.update(
             dict.fromkeys(gone, self.env._("Somebody else reminded of it just now"))
         )
+        self._check_something_left(reminders, skipped)
         self.env["dunning.enrollment"]._reconcile(lines.move_ids, today)
         return reminders, skipped
 
@@ -182,15 +188,43 @@ class DunningReminderCompose(models.TransientModel):
         )
         moves.sudo().line_ids.fetch(["amount_residual_currency", "date_maturity"])
         chosen, skipped = self._read_rows()
+        skipped.update(self._get_reminded_since(moves))
         found = {}
         for line in lines:
-            rows = [row for move in line.move_ids for row in chosen.get(move, ())]
+            left = line.move_ids.filtered(lambda move: move not in skipped)
+            rows = [row for move in left for row in chosen[move]]
             if rows:
                 found[line] = self._new_instalments(rows, self._get_chosen_step())
         return found, {m: why for m, why in skipped.items() if m in moves}
 
-    def _check_something_left(self, instalments, skipped):
-        if not instalments:
+    def _get_reminded_since(self, moves):
+        """Return {invoice: who reminded of it} since the composer shows what was said.
+
+        What waits for a person gives way, and what is about to leave is no news.
+        """
+        lines = (
+            self.env["dunning.reminder.line"]
+            .sudo()
+            .search(
+                [
+                    ("move_id", "in", moves.ids),
+                    ("create_date", ">", self.create_date),
+                    ("counts", "=", True),
+                    ("reminder_id.state", "not in", (*STATES_PENDING, "queued")),
+                ]
+            )
+        )
+        return {
+            line.move_id: self.env._(
+                "Reminded by %(user)s at %(time)s, after this was opened",
+                user=line.create_uid.name,
+                time=format_datetime(self.env, line.create_date, dt_format="HH:mm"),
+            )
+            for line in lines
+        }
+
+    def _check_something_left(self, found, skipped):
+        if not found:
             raise UserError(
                 self.env._(
                     "There is nothing left to remind of. %(why)s",
@@ -262,18 +296,25 @@ class DunningReminderCompose(models.TransientModel):
             "subject": kinds.get(self.contact_kind),
             "body": plaintext2html(self.note) if self.note else False,
         }
-        reminders = Reminder.create(
-            [
-                Reminder._prepare_record_vals(
-                    instalment,
-                    today,
-                    OUTCOME_RECORDED,
-                    channel="activity",
-                    choices=note,
-                )
-                for instalment in instalments
-            ]
-        )
+        turns = Reminder._get_turns(instalments.move_id)
+        vals_list = [
+            Reminder._prepare_record_vals(
+                instalment,
+                today,
+                OUTCOME_RECORDED,
+                channel="activity",
+                choices=note,
+                turns=turns,
+            )
+            for instalment in instalments
+        ]
+        try:
+            with self.env.cr.savepoint():
+                reminders = Reminder.create(vals_list)
+        except UniqueViolation as error:
+            raise UserError(
+                self.env._("Somebody else reminded of these invoices just now.")
+            ) from error
         noted = reminders.filtered("body")
         noted._create_notes()
         noted.mail_message_id.author_id = self.env.user.partner_id
