@@ -17,7 +17,6 @@ This cannot be tested inside a transaction that is rolled back: it takes several
 connections, and commits that a kill leaves behind.
 """
 
-import argparse
 import contextlib
 import os
 import random
@@ -32,15 +31,11 @@ import psutil
 import psycopg2
 
 import odoo
-from odoo.fields import Command
 from odoo.modules.registry import Registry
-from odoo.tests import new_test_user
-from odoo.tools.safe_eval import safe_eval
 
 from dev.torture_lib import (
     CRONS,
     Cluster,
-    Outcome,
     connect,
     copy_database,
     count_queued,
@@ -50,11 +45,15 @@ from dev.torture_lib import (
     finish,
     fork,
     get_failed_jobs,
+    hurry,
     inbox,
+    is_over,
     is_written,
+    judge,
     kill,
     parse_arguments,
     pay,
+    play,
     run_cron,
     set_up,
 )
@@ -207,12 +206,12 @@ def live_forked(database, seed, size):
 class Server:
     """Odoo's prefork server, as an administrator starts it."""
 
-    def __init__(self, args, workers):
+    def __init__(self, args, workers, *more):
         self.log = args.folder / "server.log"
         self.command = [
             *(sys.executable, "-m", "odoo", "-c", args.config, "-d", args.database),
             *("--workers=2", f"--max-cron-threads={workers}", "--no-http"),
-            *("--log-level=warn", f"--logfile={self.log}"),
+            *("--log-level=warn", f"--logfile={self.log}", *more),
         ]
         self.process = None
 
@@ -239,40 +238,6 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-
-
-def hurry(database, dice):
-    """Let time fly: crons are due now, and what waits for an outage waits no more."""
-    with contextlib.suppress(psycopg2.Error):
-        with connect(database) as connection, connection.cursor() as cr:
-            cr.execute(
-                """
-                UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' WHERE id IN (
-                    SELECT cron.id FROM ir_cron cron JOIN ir_model_data data
-                        ON data.model = 'ir.cron' AND data.res_id = cron.id
-                     WHERE data.module = 'dunning_sequences' AND data.name IN %s
-                       FOR NO KEY UPDATE OF cron SKIP LOCKED)
-                """,
-                [tuple(f"ir_cron_dunning_{name}" for name in dice.sample(CRONS, 2))],
-            )
-            cr.execute(
-                """
-                UPDATE dunning_reminder SET next_try = NULL WHERE id IN (
-                    SELECT id FROM dunning_reminder
-                     WHERE state = 'queued' AND next_try IS NOT NULL
-                       FOR NO KEY UPDATE SKIP LOCKED)
-                """
-            )
-            connection.commit()
-        with connect("postgres") as connection, connection.cursor() as cr:
-            cr.execute("SELECT pg_notify('cron_trigger', %s)", [database])
-            connection.commit()
-
-
-def is_over(database):
-    with contextlib.suppress(psycopg2.Error):
-        return is_written(database) and not count_queued(database)
-    return False
 
 
 def live_servers(args, seed, size):
@@ -320,67 +285,6 @@ def kill_at_random(args, dice, size, kills, server):
                 moments[what] = time.monotonic() + pause
         hurry(args.database, dice)
         time.sleep(0.2)
-
-
-# --- what is left for a person --------------------------------------------------------
-
-
-def decide(env, outcome):
-    """A person with billing rights finds each doubtful one in the work list, and
-    says of each what became of it.
-
-    :return: (reminders that had arrived, those that had not), and what is wrong
-    """
-    doubtful = env["dunning.reminder"].search([("state", "=", "doubtful")])
-    user = new_test_user(
-        env(context={"no_reset_password": True}),  # no mail to him
-        login="torture_billing",
-        groups="base.group_user,account.group_account_invoice",
-        company_id=env.company.id,
-        company_ids=[Command.set(env.company.ids)],
-    )
-    doubtful = doubtful.with_user(user)
-    problems = []
-    action = env.ref("dunning_sequences.dunning_enrollment_action_todo")
-    listed = env["dunning.enrollment"].with_user(user).search(safe_eval(action.domain))
-    missing = doubtful - listed.reminder_id
-    problems += [
-        f"{r.message_id} is doubtful and not in the work list" for r in missing
-    ]
-    form = env["dunning.reminder"].with_user(user).get_view(view_type="form")["arch"]
-    for name in ("action_confirm_sent", "action_retry"):
-        if f'name="{name}"' not in form:
-            problems.append(f"a billing user has no button {name}")
-    here = doubtful.filtered(lambda r: r.message_id in outcome.arrived)
-    gone = doubtful - here
-    if here:
-        here.action_confirm_sent()
-    if gone:
-        gone.action_retry()
-    return len(here), len(gone), problems
-
-
-def judge(args, outcome_args, invoice_ids):
-    """Hold all against all, before and after a person decided about the doubtful.
-
-    :return: the problems
-    """
-    outcome = Outcome(*outcome_args)
-    with environment(args.database) as env:
-        problems = list(outcome.get_problems(env, invoice_ids))
-        outcome.tell()
-        here, gone, wrong = decide(env, outcome)
-        problems += wrong
-    print(f"Doubtful: {here} had arrived, {gone} had not and were sent again")
-    finish(args.database)
-    outcome = Outcome(*outcome_args)
-    with environment(args.database) as env:
-        for problem in outcome.get_problems(env, invoice_ids):
-            problems.append(f"after a person decided: {problem}")
-    left = outcome.states["doubtful"]
-    if left:
-        problems.append(f"{left} are doubtful, and a person decided about all")
-    return problems
 
 
 # --- scenes ---------------------------------------------------------------------------
@@ -469,27 +373,6 @@ def live_and_judge(args, size, live, excused):
 
 
 # --- main -----------------------------------------------------------------------------
-
-
-def play(args, scene):
-    """A scene has its own copy of the database, folder and log.
-
-    :return: the problems
-    """
-    started = time.monotonic()
-    args = argparse.Namespace(**vars(args))
-    args.database, source = f"{args.database}_{scene.__name__}", args.database
-    args.folder = args.folder / scene.__name__
-    args.folder.mkdir()
-    print(f"--- {scene.__name__}, seed {args.seed}", flush=True)
-    copy_database(source, args.database)
-    try:
-        problems = scene(args)
-    finally:
-        drop_database(args.database)
-    seconds = time.monotonic() - started
-    print(f"{len(problems)} problems, {seconds:.0f} s", flush=True)
-    return [f"{scene.__name__}: {problem}" for problem in problems]
 
 
 def main():

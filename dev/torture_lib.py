@@ -14,6 +14,7 @@ any.
 
 import argparse
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -34,11 +35,16 @@ import odoo
 from odoo import SUPERUSER_ID, Command, api, fields
 from odoo.modules.registry import Registry
 from odoo.service.model import retrying
+from odoo.tests import new_test_user
 from odoo.tools import SQL, config
+from odoo.tools.safe_eval import safe_eval
 
 from dev.inbox import Mail
 
 CRONS = ("reconcile", "run", "send", "send_2")
+
+#: Of prctl(2): the signal that a process gets when its parent ends.
+PR_SET_PDEATHSIG = 1
 
 #: What each of the invoices amounts to.
 AMOUNT = 100
@@ -82,6 +88,27 @@ def end(problems, started):
         print(f"… and {len(problems) - 50} more")
     print(f"{len(problems)} problems; {time.monotonic() - started:.0f} s")
     sys.exit(bool(problems))
+
+
+def play(args, scene):
+    """A scene has its own copy of the database, folder and log.
+
+    :return: the problems
+    """
+    started = time.monotonic()
+    args = argparse.Namespace(**vars(args))
+    args.database, source = f"{args.database}_{scene.__name__}", args.database
+    args.folder = args.folder / scene.__name__
+    args.folder.mkdir()
+    print(f"--- {scene.__name__}, seed {args.seed}", flush=True)
+    copy_database(source, args.database)
+    try:
+        problems = scene(args)
+    finally:
+        drop_database(args.database)
+    seconds = time.monotonic() - started
+    print(f"{len(problems)} problems, {seconds:.0f} s", flush=True)
+    return [f"{scene.__name__}: {problem}" for problem in problems]
 
 
 @contextlib.contextmanager
@@ -132,13 +159,17 @@ def drop_database(name):
 
 
 def fork(function, *args):
-    """Run a function in a process of its own; return the process's id."""
+    """Run a function in a process of its own, which does not outlive this one.
+
+    :return: the process's id
+    """
     odoo.sql_db.close_all()  # connections cannot be shared
     sys.stdout.flush()
     process_id = os.fork()
     if process_id:
         return process_id
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     status = 1
     try:
         function(*args)
@@ -188,21 +219,28 @@ def inbox(folder, slow=0):
 
     :param slow: up to so many milliseconds pass before and after it keeps a mail
     """
-    ready = folder / "ready"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dev.inbox", folder / "mails", "--ready-file", ready]
-        + ["--slow", str(slow)],
-        stdout=subprocess.DEVNULL,
-    )
+    process, port = start_inbox(folder, slow)
     try:
-        while not ready.exists():
-            if process.poll() is not None:
-                raise SystemExit("The inbox does not start.")
-            time.sleep(0.02)
-        yield json.loads(ready.read_text())["smtp_port"]
+        yield port
     finally:
         process.terminate()
         process.wait()
+
+
+def start_inbox(folder, slow=0, port=0):
+    """Return (process, port) of a mail server that keeps its mails in a folder."""
+    ready = folder / "ready"
+    ready.unlink(missing_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dev.inbox", folder / "mails", "--ready-file", ready]
+        + ["--slow", str(slow), "--smtp-port", str(port)],
+        stdout=subprocess.DEVNULL,
+    )
+    while not ready.exists():
+        if process.poll() is not None:
+            raise SystemExit("The inbox does not start.")
+        time.sleep(0.02)
+    return process, json.loads(ready.read_text())["smtp_port"]
 
 
 # --- what there is --------------------------------------------------------------------
@@ -415,9 +453,11 @@ def register_payment(database, invoice_id):
 def is_written(database):
     """Has each customer got his reminder written, or paid?"""
     with environment(database) as env:
-        return not env["dunning.enrollment"].search_count(
-            [("sequence_id.name", "=", "Torture"), ("state", "=", "running")], limit=1
+        groups = env["dunning.enrollment"]._read_group(
+            [("sequence_id.name", "=", "Torture")], ["state"]
         )
+        states = {state for (state,) in groups}
+    return bool(states) and "running" not in states
 
 
 def count_queued(database):
@@ -432,6 +472,40 @@ def count_queued(database):
             """
         )
         return env.cr.fetchone()[0]
+
+
+def is_over(database):
+    with contextlib.suppress(psycopg2.Error):
+        return is_written(database) and not count_queued(database)
+    return False
+
+
+def hurry(database, dice):
+    """Let time fly: crons are due now, and what waits for an outage waits no more."""
+    with contextlib.suppress(psycopg2.Error):
+        with connect(database) as connection, connection.cursor() as cr:
+            cr.execute(
+                """
+                UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' WHERE id IN (
+                    SELECT cron.id FROM ir_cron cron JOIN ir_model_data data
+                        ON data.model = 'ir.cron' AND data.res_id = cron.id
+                     WHERE data.module = 'dunning_sequences' AND data.name IN %s
+                       FOR NO KEY UPDATE OF cron SKIP LOCKED)
+                """,
+                [tuple(f"ir_cron_dunning_{name}" for name in dice.sample(CRONS, 2))],
+            )
+            cr.execute(
+                """
+                UPDATE dunning_reminder SET next_try = NULL WHERE id IN (
+                    SELECT id FROM dunning_reminder
+                     WHERE state = 'queued' AND next_try IS NOT NULL
+                       FOR NO KEY UPDATE SKIP LOCKED)
+                """
+            )
+            connection.commit()
+        with connect("postgres") as connection, connection.cursor() as cr:
+            cr.execute("SELECT pg_notify('cron_trigger', %s)", [database])
+            connection.commit()
 
 
 def finish(database):
@@ -556,3 +630,64 @@ class Outcome:
             f"{self.just_paid} of them while their mail was being sent"
         )
         print("Reminders:", ", ".join(f"{number} {state}" for state, number in states))
+
+
+# --- what is left for a person --------------------------------------------------------
+
+
+def decide(env, outcome):
+    """A person with billing rights finds each doubtful one in the work list, and
+    says of each what became of it.
+
+    :return: (reminders that had arrived, those that had not), and what is wrong
+    """
+    doubtful = env["dunning.reminder"].search([("state", "=", "doubtful")])
+    user = new_test_user(
+        env(context={"no_reset_password": True}),  # no mail to him
+        login="torture_billing",
+        groups="base.group_user,account.group_account_invoice",
+        company_id=env.company.id,
+        company_ids=[Command.set(env.company.ids)],
+    )
+    doubtful = doubtful.with_user(user)
+    problems = []
+    action = env.ref("dunning_sequences.dunning_enrollment_action_todo")
+    listed = env["dunning.enrollment"].with_user(user).search(safe_eval(action.domain))
+    missing = doubtful - listed.reminder_id
+    problems += [
+        f"{r.message_id} is doubtful and not in the work list" for r in missing
+    ]
+    form = env["dunning.reminder"].with_user(user).get_view(view_type="form")["arch"]
+    for name in ("action_confirm_sent", "action_retry"):
+        if f'name="{name}"' not in form:
+            problems.append(f"a billing user has no button {name}")
+    here = doubtful.filtered(lambda r: r.message_id in outcome.arrived)
+    gone = doubtful - here
+    if here:
+        here.action_confirm_sent()
+    if gone:
+        gone.action_retry()
+    return len(here), len(gone), problems
+
+
+def judge(args, outcome_args, invoice_ids):
+    """Hold all against all, before and after a person decided about the doubtful.
+
+    :return: the problems
+    """
+    outcome = Outcome(*outcome_args)
+    with environment(args.database) as env:
+        problems = list(outcome.get_problems(env, invoice_ids))
+        outcome.tell()
+        here, gone, wrong = decide(env, outcome)
+        problems += wrong
+    print(f"Doubtful: {here} had arrived, {gone} had not and were sent again")
+    finish(args.database)
+    outcome = Outcome(*outcome_args)
+    with environment(args.database) as env:
+        for problem in outcome.get_problems(env, invoice_ids):
+            problems.append(f"after a person decided: {problem}")
+    left = outcome.states["doubtful"]
+    if left:
+        problems.append(f"{left} are doubtful, and a person decided about all")
+    return problems
