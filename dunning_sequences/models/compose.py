@@ -256,6 +256,7 @@ class DunningReminder(models.Model):
             *(members for _key, (_whom, _lang, members) in groups)
         )
         self._cancel_overtaken(enrollments)
+        enrollments._prefetch_amounts()
         reminders = self.create(
             [
                 self._prepare_reminder_vals(key, *group, today, origin)
@@ -443,6 +444,7 @@ class DunningReminder(models.Model):
             .grouped(lambda reminder: (reminder.step_id, reminder.lang))
             .items()
         ):
+            reminders._prefetch_content()
             step = step.with_context(lang=lang)
             render = reminders.with_context(lang=lang)._get_renderer(step)
             for reminder in reminders:
@@ -474,6 +476,13 @@ class DunningReminder(models.Model):
         could hold a line break, and with it a header.
         """
         return " ".join(subject.split()).replace("=?", "= ?")
+
+    def _prefetch_content(self):
+        """Read at once what the texts are made of; each of them is written alone."""
+        told = self.information_ids
+        told._prefetch_amounts()
+        moves = (self.line_ids.move_id | told.move_id).sudo()
+        moves.transaction_ids.mapped("state")
 
     def _filter_written(self):
         """Activities are for ourselves: they have no text for the customer."""

@@ -263,6 +263,14 @@ class DunningEnrollment(models.Model):
         labels = dict(self._fields["hold_reason"]._description_selection(self.env))
         return ", ".join(dict.fromkeys(labels[reason] for reason in reasons))
 
+    def _prefetch_amounts(self):
+        """Read at once what `_get_amount` reads of each."""
+        self.env["account.move.line"].search_fetch(
+            [("move_id", "in", self.move_id.ids)],
+            ["move_id", "display_type", "date_maturity", "amount_residual_currency"],
+        )
+        self.move_id.fetch(["line_ids"])
+
     def _get_amount(self):
         """What is open of the instalment now, in the invoice's currency."""
         self.ensure_one()

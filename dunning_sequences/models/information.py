@@ -50,9 +50,10 @@ class DunningReminder(models.Model):
                 channel: found.move_id._get_dunning_recipients_by(channel)
                 for channel in set(reminders.mapped("channel"))
             }
+            by_customer = found.grouped("partner_id")
             for reminder in reminders:
                 whom = recipients[reminder.channel]
-                told = found.filtered(
+                told = by_customer.get(reminder.partner_id, found.browse()).filtered(
                     lambda enrollment, reminder=reminder, whom=whom: (
                         reminder._is_informing_about(enrollment, whom)
                     )
@@ -78,12 +79,20 @@ class DunningReminder(models.Model):
             ],
             order="due_date, id",
         )
-        told = {(line.move_id, line.due_date) for line in self.line_ids}
-        one = len(self) == 1  # what is told to one is news to another
-        return found.filtered(
-            lambda enrollment: (
-                not (one and (enrollment.move_id, enrollment.due_date) in told)
-            )
+        customers = self.grouped("partner_id")
+
+        def is_news(enrollment):
+            """What is told to one is news to another."""
+            reminders = customers[enrollment.partner_id]
+            return not all(reminder._is_about(enrollment) for reminder in reminders)
+
+        return found.filtered(is_news)
+
+    def _is_about(self, enrollment):
+        """Is the instalment one of its own, even if it was taken out since?"""
+        return any(
+            line.move_id == enrollment.move_id and line.due_date == enrollment.due_date
+            for line in self.line_ids
         )
 
     def _is_informing_about(self, enrollment, recipients):
@@ -92,11 +101,10 @@ class DunningReminder(models.Model):
         Hook: override to say less.
         """
         self.ensure_one()
-        mine = {(line.move_id, line.due_date) for line in self._get_current_lines()}
         whom = self._prepare_recipient_vals(recipients[enrollment.move_id.id])
         return (
             enrollment.partner_id == self.partner_id
-            and (enrollment.move_id, enrollment.due_date) not in mine
+            and not self._is_about(enrollment)
             and self._is_addressed(whom)
         )
 
