@@ -59,7 +59,13 @@ from dev.torture_lib import (
 )
 
 #: What a cron that lost its database says.
-LOST_DATABASE = ("OperationalError", "InterfaceError", "AdminShutdown", "CrashShutdown")
+LOST_DATABASE = (
+    "OperationalError",
+    "InterfaceError",
+    "DatabaseError",  # "server closed the connection unexpectedly"
+    "AdminShutdown",
+    "CrashShutdown",
+)
 
 
 class Size:
