@@ -1,6 +1,7 @@
 """Missing PDF: make those that a reminder attaches, before it is composed.
 
 A PDF takes seconds: none is made while invoices are locked, or a mail is sent.
+Without what it attaches, a reminder fails.
 """
 
 import logging
@@ -83,4 +84,20 @@ class DunningReminder(models.Model):
                     invoice=", ".join(lacking.mapped("name")),
                 )
             )
+        lost = self._get_attachments().filtered(self._is_lost)
+        if lost:
+            raise UserError(
+                self.env._(
+                    "The file %(file)s is not on the server any more. Restore it, or "
+                    "attach it again, then try again.",
+                    file=", ".join(lost.mapped("name")),
+                )
+            )
         return res
+
+    @api.model
+    def _is_lost(self, attachment):
+        """Is its file gone, as after an incomplete backup? It would leave empty."""
+        if not attachment.store_fname or not attachment.file_size:
+            return False
+        return not attachment._file_read(attachment.store_fname, size=1)

@@ -759,6 +759,29 @@ class TestContent(ComposeCommon):
         self.deliver()
         self.assertReminders(bad, "03-08 S1")
 
+    def test_a_file_that_is_lost_does_not_leave_empty(self):
+        """As after a backup without Odoo's files."""
+        self._create_default((7,), attach_invoice=True, grouping="invoice")
+        lost, good = (self._create_invoice_due("03-01") for _i in range(2))
+        for invoice in lost + good:
+            pdf = f"%PDF {invoice.name}".encode()
+            invoice.invoice_pdf_report_file = base64.b64encode(pdf)
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE ir_attachment SET store_fname = '00/lost' WHERE id = %s",
+            [lost.invoice_pdf_report_id.id],
+        )
+        self.env.invalidate_all()
+        self.run_day("03-08")
+        self.assertReminders(good, "03-08 S1")
+        self.assertReminders(lost)
+        failed = self.get_last_reminder(lost)
+        self.assertIn("not on the server any more", failed.failure_reason)
+        lost.invoice_pdf_report_id.raw = b"%PDF restored"
+        failed.action_retry()
+        self.deliver()
+        self.assertReminders(lost, "03-08 S1")
+
     def test_the_pdf_of_an_invoice_paid_meanwhile_is_not_attached(self):
         self._create_default((7,), attach_invoice=True)
         invoices = self._create_invoice_due("03-01") + self._create_invoice_due("03-01")
