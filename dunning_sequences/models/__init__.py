@@ -20,6 +20,7 @@ from . import safety
 from . import work_list
 from . import dunning_attempt
 from . import deliver
+from . import read_ahead
 from . import approve
 from . import information
 from . import letter

@@ -3,7 +3,8 @@
 Our own queue, because Odoo's gives up for good when the server is down and sends
 twice when it is killed at the wrong moment. Any number of workers can deliver: a
 reminder is leased by the lock on its row, for one transaction, so that a lease
-ends by itself when its worker dies.
+ends by itself when its worker dies. Who may leave is asked, and the mails are made,
+for some at once: see `read_ahead`.
 
 The order of events decides, and each is safe to be the last one:
 
@@ -49,17 +50,37 @@ LOOK_AHEAD = timedelta(days=LONGEST_BREAK)
 DOUBT_AFTER = timedelta(minutes=15)
 
 
+def get_version_sql(table):
+    """Tells whether a row was written since: by which transaction, and to where."""
+    names = SQL.identifier(table, "xmin"), SQL.identifier(table, "ctid")
+    return SQL("%s::text || %s::text", *names)
+
+
 class _DeliveryRun:
     """What one run of the delivery remembers from reminder to reminder."""
 
-    def __init__(self, now, companies):
+    def __init__(self, now, companies, left):
         self.now = now
         self.companies = companies
+        self.left = left  # how many are queued, more or less
+        self.has_time = True
+        self.taken = []  # ids, of this batch
+        self.all_taken = []
+        self.ahead = {}  # mails that were made ahead, by reminder id
         self.looked_at = []  # ids: each is tried once a run
         self.down = {}  # why, by id of mail servers that do not answer; 0: the default
+        self.langs = {}  # in which reasons are kept, by id of company
+        self.days_off = {}
         self.connections = {}
+        self.errors = {}  # of those that could not be made
         self.proven = set()  # ids of connections that a mail went through
         self.sessions = contextlib.ExitStack()
+
+    def get_days_off(self, sequence, today):
+        key = (sequence.id, today)
+        if key not in self.days_off:
+            self.days_off[key] = sequence._get_days_off(today, today + LOOK_AHEAD)
+        return self.days_off[key]
 
 
 class DunningReminder(models.Model):
@@ -84,33 +105,47 @@ class DunningReminder(models.Model):
         moment = now or fields.Datetime.now()
         companies = Enrollment._get_companies(now)
         left = self._count_queued(moment, companies)
-        run = _DeliveryRun(moment, companies)
+        run = _DeliveryRun(moment, companies, left)
         with run.sessions:
-            while Enrollment._in_own_transaction(self._deliver_next, run) is not False:
-                left -= 1
-                if not Enrollment._commit_progress(1, remaining=max(left, 1)):
-                    break
-            else:
-                left = 0
+            while run.has_time and (
+                Enrollment._in_own_transaction(self._take, run) is not False
+            ):
+                self._deliver_taken(run)
         for server_id, reason in run.down.items():
             Enrollment._in_own_transaction(self._tell_waiting, run, server_id, reason)
         looked_at = self.browse(run.looked_at)
+        Enrollment._in_own_transaction(self._give_back, run)
         Enrollment._in_own_transaction(self._reconcile_delivered, looked_at, moment)
-        Enrollment._commit_progress(remaining=max(left, 0))
+        Enrollment._commit_progress(remaining=0 if run.has_time else max(run.left, 0))
         return looked_at
 
     @api.model
-    def _deliver_next(self, run):
-        """Deliver one reminder; return False when there is none to deliver."""
-        reminder = self._lease(run)
+    def _deliver_taken(self, run):
+        """Deliver what this worker has taken, each in a transaction of its own."""
+        Enrollment = self.env["dunning.enrollment"]
+        Enrollment._in_own_transaction(self._connect_all, run)
+        Enrollment._in_own_transaction(self._read_ahead, run)
+        Enrollment._commit_progress()
+        for reminder_id in run.taken:
+            Enrollment._in_this_transaction(self._deliver_one, run, reminder_id)
+            run.left -= 1
+            if not Enrollment._commit_progress(1, remaining=max(run.left, 1)):
+                run.has_time = False
+                return
+
+    @api.model
+    def _deliver_one(self, run, reminder_id):
+        ahead = run.ahead.get(reminder_id)
+        reminder, version = self._lease(run, reminder_id)
         if not reminder:
-            return False
+            return
         run.looked_at.append(reminder.id)
-        server = reminder.sequence_id.mail_server_id
-        if not reminder._deliver_leased(run):
+        if ahead and not self._is_still_true(ahead, version):
+            ahead = None
+        if not reminder._deliver_leased(run, ahead):
+            server = reminder.sequence_id.mail_server_id
             run.down[server.id or 0] = reminder.failure_reason
             self._trigger_later(run.now + timedelta(minutes=BACK_OFF[0]))
-        return True
 
     @api.model
     def _tell_waiting(self, run, server_id, reason):
@@ -154,48 +189,63 @@ class DunningReminder(models.Model):
             ]
         )
 
-    def _lease(self, run):
-        """Take one queued reminder, alone among all workers.
+    @api.model
+    def _lease(self, run, reminder_id):
+        """Return the reminder, alone among all workers, and the version of its row.
 
         The lock is the first statement of the transaction: what is read after it
-        is what is true. Hand-overs without an answer are left to `_recover`.
+        is what is true.
         """
         self.env.flush_all()
+        columns = SQL("%s, reminder.company_id", get_version_sql("reminder"))
         rows = self.env.execute_query(
             SQL(
-                """
-                SELECT reminder.id FROM dunning_reminder reminder
-             LEFT JOIN dunning_sequence sequence
-                    ON sequence.id = reminder.sequence_id
-                 WHERE reminder.state = 'queued'
-                   AND (reminder.next_try IS NULL OR reminder.next_try <= %s)
-                   AND reminder.company_id = ANY(%s)
-                   AND COALESCE(sequence.mail_server_id, 0) != ALL(%s)
-                   AND reminder.id != ALL(%s)
-                   AND NOT EXISTS (
-                       SELECT 1 FROM dunning_attempt attempt
-                        WHERE attempt.message_id = reminder.message_id
-                          AND attempt.attempt = reminder.attempt + 1)
-              ORDER BY reminder.id LIMIT 1
-                   FOR NO KEY UPDATE OF reminder SKIP LOCKED
-                """,
-                run.now,
-                run.companies.ids,
-                list(run.down),
-                run.looked_at,
+                "%s AND reminder.id = %s FOR NO KEY UPDATE OF reminder SKIP LOCKED",
+                self._get_leasable_sql(run, columns),
+                reminder_id,
             )
         )
         self.env.invalidate_all(flush=False)
-        reminder = self.sudo().browse([reminder_id for (reminder_id,) in rows])
-        if not reminder:
-            return reminder
-        return reminder._with_company_lang(reminder.company_id)
+        if not rows:
+            return self.browse(), None
+        ((version, company_id),) = rows
+        if company_id not in run.langs:
+            company = self.env["res.company"].sudo().browse(company_id)
+            run.langs[company_id] = company._get_dunning_lang()
+        reminder = self.sudo().browse(reminder_id).with_company(company_id)
+        return reminder.with_context(lang=run.langs[company_id]), version
 
-    def _deliver_leased(self, run):
-        """Deliver one reminder; return False when its server is down."""
+    @api.model
+    def _get_leasable_sql(self, run, columns):
+        """What waits for this run. Hand-overs without an answer are for `_recover`."""
+        return SQL(
+            """
+            SELECT %s FROM dunning_reminder reminder
+         LEFT JOIN dunning_sequence sequence ON sequence.id = reminder.sequence_id
+             WHERE reminder.state = 'queued'
+               AND (reminder.next_try IS NULL OR reminder.next_try <= %s)
+               AND reminder.company_id = ANY(%s)
+               AND COALESCE(sequence.mail_server_id, 0) != ALL(%s)
+               AND reminder.id != ALL(%s)
+               AND NOT EXISTS (
+                   SELECT 1 FROM dunning_attempt attempt
+                    WHERE attempt.message_id = reminder.message_id
+                      AND attempt.attempt = reminder.attempt + 1)
+            """,
+            columns,
+            run.now,
+            run.companies.ids,
+            list(run.down),
+            run.looked_at,
+        )
+
+    def _deliver_leased(self, run, ahead=None):
+        """Deliver one reminder; return False when its server is down.
+
+        :param ahead: its mail, if it was made before and is still true
+        """
         now = run.now
         try:
-            # Before anything is looked at: a slow server makes nothing old.
             session = self._get_session(run)
         except psycopg2.Error:
             raise
@@ -203,8 +253,7 @@ class DunningReminder(models.Model):
             self._postpone(now, self._get_failure_reason(error))
             return False
         try:
-            with self.env.cr.savepoint():
-                message = self._recheck(now) and self._build_message()
+            message = self._get_message(run, ahead)
         except CONCURRENCY_ERRORS:
             raise  # paid or edited at this very moment: the next run decides
         except Exception as error:  # whatever it is, it must not stop the others
@@ -228,7 +277,15 @@ class DunningReminder(models.Model):
     # RE-CHECK
     # ------------------------------------------------------------------------
 
-    def _recheck(self, now):
+    def _get_message(self, run, ahead=None):
+        """The mail, if it may leave as of now, made before or made now."""
+        if ahead:
+            settled = self._are_moves_settled(ahead.moves)
+            return ahead.message if settled else self._wait_for_moves(run.now)
+        with self.env.cr.savepoint():
+            return self._recheck(run) and self._build_message()
+
+    def _recheck(self, run):
         """Ask again, under lock, whether the reminder may leave as it is.
 
         What was paid or is held since leaves it; when nothing is left it is
@@ -236,12 +293,12 @@ class DunningReminder(models.Model):
         """
         self.ensure_one()
         self.env.flush_all()
-        if self._wait_for_working_day(now):
+        if self._wait_for_working_day(run):
             return False
-        if not self._are_moves_settled(self._get_current_lines().move_id):
-            self._postpone(now, self.env._("An invoice is being changed."))
-            return False
-        return self._recheck_content(self._get_day(now))
+        moves = self._get_current_lines().move_id
+        if not self._are_moves_settled(dict.fromkeys(moves.ids)):
+            return self._wait_for_moves(run.now)
+        return self._recheck_content(self._get_day(run.now))
 
     def _get_day(self, now):
         """The company's day; of two hosts' clocks one may be behind the other, and
@@ -249,7 +306,12 @@ class DunningReminder(models.Model):
         """
         return max(self.company_id._dunning_today(now), self.date)
 
-    def _wait_for_working_day(self, now):
+
+    def _wait_for_moves(self, now):
+        self._postpone(now, self.env._("An invoice is being changed."))
+        return False
+
+    def _wait_for_working_day(self, run):
         """Written on a working day and not taken on it: not at the week-end either.
 
         Who sends by hand knows which day it is.
@@ -258,12 +320,12 @@ class DunningReminder(models.Model):
         """
         if self.origin == "manual":
             return False
-        today = self.company_id._dunning_today(now)
-        off = self.sequence_id._get_days_off(today, today + LOOK_AHEAD)
+        today = self.company_id._dunning_today(run.now)
+        off = run.get_days_off(self.sequence_id, today)
         if today not in off:
             return False
         days = (next_working_day(today, off) - today).days
-        self.next_try = now + timedelta(days=days)
+        self.next_try = run.now + timedelta(days=days)
         self.failure_reason = self.env._("Waits for a working day.")
         self._trigger_later(self.next_try)
         return True
@@ -304,25 +366,33 @@ class DunningReminder(models.Model):
             self._compose_anew()
         return self.state in ("queued", *STATES_PENDING)
 
-    def _are_moves_settled(self, moves):
+    def _are_moves_settled(self, versions):
         """Does nobody change these invoices now, and has nobody since we look?
 
         Asked by a lock that is given back at once: a payment must not wait for a
         mail server. What is left is the time of one SMTP transaction.
+
+        :param versions: {invoice id: version that was read, None for any}
         """
         with self.env.cr.savepoint(flush=False) as savepoint:
-            self.env.cr.execute(
-                "SELECT id FROM account_move WHERE id = ANY(%s) FOR SHARE SKIP LOCKED",
-                [moves.ids],
+            rows = self.env.execute_query(
+                SQL(
+                    "SELECT id, %s FROM account_move WHERE id = ANY(%s) "
+                    "FOR SHARE SKIP LOCKED",
+                    get_version_sql("account_move"),
+                    list(versions),
+                )
             )
-            settled = self.env.cr.rowcount == len(moves)
             savepoint.rollback()
         # Nobody may touch what is written once the mail has left.
         self.env.cr.execute(
             "SELECT id FROM mail_notification WHERE mail_message_id = %s FOR UPDATE",
             [self.mail_message_id.id or None],
         )
-        return settled
+        found = dict(rows)
+        return found.keys() == versions.keys() and all(
+            version in (None, found[move_id]) for move_id, version in versions.items()
+        )
 
     def _get_objections(self, lines, today, only_over=False):
         """Return ({line id: why not}, {line id: amount due}) as of now.
@@ -428,6 +498,13 @@ class DunningReminder(models.Model):
     # HAND OVER
     # ------------------------------------------------------------------------
 
+    @api.model
+    def _connect_all(self, run):
+        """Before anything is looked at: a slow server makes nothing old."""
+        for reminder in self.sudo().browse(run.taken):
+            with contextlib.suppress(Exception):  # it is raised again where it is told
+                reminder._get_session(run)
+
     def _get_session(self, run):
         """Return a connection to the reminder's mail server, kept for the run.
 
@@ -435,10 +512,18 @@ class DunningReminder(models.Model):
         """
         server = self.sequence_id.mail_server_id
         key = (server.id, self.email_from)
+        if key in run.errors:
+            raise run.errors[key]
         if key not in run.connections:
-            session = self.env["ir.mail_server"]._connect__(
-                mail_server_id=server.id or None, smtp_from=self.email_from
-            )
+            try:
+                session = self.env["ir.mail_server"]._connect__(
+                    mail_server_id=server.id or None, smtp_from=self.email_from
+                )
+            except psycopg2.Error:
+                raise
+            except Exception as error:
+                run.errors[key] = error
+                raise
             run.connections[key] = session
             if session:
                 run.sessions.callback(self._quit, session)
@@ -565,7 +650,7 @@ class DunningReminder(models.Model):
             }
         )
         self._set_notifications("sent")
-        self._mark_moves()
+        self._mark_moves(wake=False)  # the run looks at them when it ends
 
     def _get_to_addresses(self):
         """The bare addresses of To."""
@@ -693,8 +778,8 @@ class DunningReminder(models.Model):
             }
         )
 
-    def _mark_moves(self):
-        self.env["dunning.mark"]._mark("move", self.line_ids.move_id.ids)
+    def _mark_moves(self, wake=True):
+        self.env["dunning.mark"]._mark("move", self.line_ids.move_id.ids, wake=wake)
 
     def _retry(self):
         """Write the reminder anew: as another one, which names the first."""

@@ -535,6 +535,11 @@ class DunningEnrollment(models.Model):
         """
         in_cron = self._is_in_cron()
         self._commit_progress()
+        return self._in_this_transaction(function, *args)
+
+    @api.model
+    def _in_this_transaction(self, function, *args):
+        """The same, right after a commit."""
         try:
             result = function(*args)
             if in_cron:

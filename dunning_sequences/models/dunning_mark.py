@@ -26,10 +26,12 @@ class DunningMark(models.Model):
     _posted_idx = models.Index("(res_id) WHERE kind = 'posted'")
 
     @api.model
-    def _mark(self, kind, ids, day=None):
+    def _mark(self, kind, ids, day=None, wake=True):
         """Note that records changed; written at the end of the transaction.
 
         :param day: of the company, where the day matters
+        :param wake: have them looked at at once; else the caller does it himself,
+            and the mark is for the case that he dies before
         """
         if not ids:
             return
@@ -37,19 +39,23 @@ class DunningMark(models.Model):
         marks = precommit.data.setdefault("dunning_marks", {})
         if not marks:
             precommit.add(self.sudo()._write_marks)
+        if wake:
+            precommit.data["dunning_wake"] = True
         day = day or fields.Date.today()
         for res_id in ids:
             marks.setdefault((kind, res_id), day)
 
     def _write_marks(self):
-        marks = self.env.cr.precommit.data.pop("dunning_marks", {})
+        data = self.env.cr.precommit.data
+        marks, wake = data.pop("dunning_marks", {}), data.pop("dunning_wake", False)
         if not marks:
             return
         rows = [(kind, res_id, day) for (kind, res_id), day in marks.items()]
         self.env.cr.execute_values(
             "INSERT INTO dunning_mark (kind, res_id, day) VALUES %s", rows
         )
-        self._trigger_drain()
+        if wake:
+            self._trigger_drain()
 
     @api.model
     def _trigger_drain(self):
@@ -58,6 +64,31 @@ class DunningMark(models.Model):
         )
         if cron:
             cron.sudo()._trigger()
+
+    @api.model
+    def _is_marked(self, names, last_id):
+        """Has one of these records changed since a mark?
+
+        :param names: {kind: ids}
+        :param last_id: the last mark that is known
+        """
+        marks = self.env.cr.precommit.data.get("dunning_marks", {})  # not written yet
+        if any(
+            (kind, res_id) in marks for kind, ids in names.items() for res_id in ids
+        ):
+            return True
+        same = SQL(" OR ").join(
+            SQL("kind = %s AND res_id = ANY(%s)", kind, ids)
+            for kind, ids in names.items()
+        )
+        rows = self.env.execute_query(
+            SQL(
+                "SELECT 1 FROM dunning_mark WHERE id > %s AND (%s) LIMIT 1",
+                last_id,
+                same,
+            )
+        )
+        return bool(rows)
 
     @api.model
     def _read_marks(self, limit):
