@@ -490,7 +490,7 @@ class DunningReminder(models.Model):
 
     def _get_fingerprint(self):
         """What the text was written from: when it changes, so must the text."""
-        facts = repr(self._get_fingerprint_facts())
+        facts = " ".join(map(str, self._get_fingerprint_facts()))
         return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
     def _get_fingerprint_facts(self):

@@ -18,6 +18,7 @@ from . import test_good_guest
 from . import test_bad_input
 from . import test_companies
 from . import test_queries
+from . import test_read_ahead
 from . import test_recap
 from . import test_analysis
 from . import test_simulation
