@@ -9,6 +9,7 @@ looked at alone, as if nobody had read ahead.
 
 import contextlib
 import logging
+import random
 import time
 from collections import namedtuple
 
@@ -32,7 +33,9 @@ FRESH = 5
 LEASE = 30
 
 #: A mail made ahead, when that was, and the versions of what it rests on.
-ReadAhead = namedtuple("ReadAhead", "message since reminder moves last_mark marked")
+ReadAhead = namedtuple(
+    "ReadAhead", "message since reminder moves enrollments last_mark marked"
+)
 
 
 class DunningReminder(models.Model):
@@ -46,36 +49,40 @@ class DunningReminder(models.Model):
 
     @api.model
     def _take(self, run):
-        """Take the next queued reminders; return False when there are none."""
+        """Take the next queued reminders; return False when there are none.
+
+        Those whose worker died come last, and in any order: the mail that it died
+        of must not be in the way of the others.
+        """
         self.env.flush_all()
         rows = self.env.execute_query(
             SQL(
                 """
+                WITH free AS (
+                    %(leasable)s
+                       AND COALESCE(reminder.leased_until, '-infinity') < %(clock)s
+                  ORDER BY reminder.leased_until NULLS FIRST, reminder.id
+                     LIMIT %(limit)s FOR NO KEY UPDATE OF reminder SKIP LOCKED)
                 UPDATE dunning_reminder
-                   SET leased_until = %s + %s * INTERVAL '1 second'
-                 WHERE id IN (%s AND (reminder.leased_until IS NULL
-                                      OR reminder.leased_until < %s)
-                    ORDER BY reminder.id LIMIT %s
-                         FOR NO KEY UPDATE OF reminder SKIP LOCKED)
-             RETURNING id
+                   SET leased_until = %(clock)s + %(lease)s * INTERVAL '1 second'
+                  FROM free WHERE free.id = dunning_reminder.id
+             RETURNING free.id, free.leased_until IS NOT NULL
                 """,
-                self._get_clock_sql(),
-                LEASE,
-                self._get_leasable_sql(run, SQL("reminder.id")),
-                self._get_clock_sql(),
-                BATCH,
+                leasable=self._get_leasable_sql(
+                    run, SQL("reminder.id, reminder.leased_until")
+                ),
+                clock=SQL("(clock_timestamp() AT TIME ZONE 'UTC')"),  # of no host
+                limit=BATCH,
+                lease=LEASE,
             )
         )
-        run.taken = sorted(reminder_id for (reminder_id,) in rows)
+        self.env.invalidate_all(flush=False)
+        run.taken = sorted(reminder_id for reminder_id, _died in rows)
+        if any(died for _id, died in rows):
+            random.shuffle(run.taken)
         run.all_taken += run.taken
         run.ahead = {}
-        self.env.invalidate_all(flush=False)
         return bool(run.taken)
-
-    @api.model
-    def _get_clock_sql(self):
-        """The database's clock: hosts have clocks of their own."""
-        return SQL("(clock_timestamp() AT TIME ZONE 'UTC')")
 
     @api.model
     def _give_back(self, run):
@@ -127,6 +134,7 @@ class DunningReminder(models.Model):
             since=time.monotonic(),
             reminder=versions["reminder"][self.id],
             moves={move.id: versions["move"][move.id] for move in moves},
+            enrollments={id_: versions["enrollment"].get(id_) for id_ in moves.ids},
             last_mark=versions["mark"],
             marked=self._get_marked(moves),
         )
@@ -160,29 +168,32 @@ class DunningReminder(models.Model):
 
     def _read_versions(self):
         """Read the versions of what these mails rest on, before it is read."""
-        lines = self.line_ids
-        execute = self.env.execute_query
+        moves = self.line_ids.move_id
         return {
-            "reminder": dict(
-                execute(
-                    SQL(
-                        "SELECT id, %s FROM dunning_reminder WHERE id = ANY(%s)",
-                        get_version_sql("dunning_reminder"),
-                        self.ids,
-                    )
-                )
-            ),
-            "move": dict(
-                execute(
-                    SQL(
-                        "SELECT id, %s FROM account_move WHERE id = ANY(%s)",
-                        get_version_sql("account_move"),
-                        lines.move_id.ids,
-                    )
-                )
-            ),
-            "mark": execute(SQL("SELECT COALESCE(MAX(id), 0) FROM dunning_mark"))[0][0],
+            "reminder": self._read_rows("dunning_reminder", "id", self.ids),
+            "move": self._read_rows("account_move", "id", moves.ids),
+            "enrollment": self._read_rows("dunning_enrollment", "move_id", moves.ids),
+            "mark": self.env.execute_query(
+                SQL("SELECT COALESCE(MAX(id), 0) FROM dunning_mark")
+            )[0][0],
         }
+
+    @api.model
+    def _read_rows(self, table, column, ids):
+        """Return {id: versions of the rows that have it in a column}."""
+        return dict(
+            self.env.execute_query(
+                SQL(
+                    "SELECT %(column)s, STRING_AGG(%(version)s, ' ' ORDER BY id)"
+                    " FROM %(table)s WHERE %(column)s = ANY(%(ids)s)"
+                    " GROUP BY %(column)s",
+                    column=SQL.identifier(column),
+                    version=get_version_sql(table),
+                    table=SQL.identifier(table),
+                    ids=ids,
+                )
+            )
+        )
 
     def _get_marked(self, moves):
         """What gets a mark when something happens that this mail rests on."""
@@ -201,10 +212,15 @@ class DunningReminder(models.Model):
         """Was nothing written since that the mail rests on?
 
         Payments and edits change the invoices' rows, which is asked where they are
-        locked; everything else that decides leaves a mark (`dunning.mark`).
+        locked. Everything else that decides leaves a mark, and when that is gone, or
+        none was needed, has changed the enrollments.
 
         :param version: of the reminder, as of now
         """
         if version != ahead.reminder or time.monotonic() - ahead.since > FRESH:
             return False
-        return not self.env["dunning.mark"]._is_marked(ahead.marked, ahead.last_mark)
+        if self.env["dunning.mark"]._is_marked(ahead.marked, ahead.last_mark):
+            return False
+        moves = list(ahead.enrollments)
+        found = self._read_rows("dunning_enrollment", "move_id", moves)
+        return all(found.get(id_) == ahead.enrollments[id_] for id_ in moves)

@@ -145,7 +145,7 @@ class TestQueries(DunningCommon):
             with self.count(counts):
                 self.deliver()
         self.assertEqual(len(self.sink.mails), FEW + FEW + MANY)
-        self.assertDoesNotGrow(*counts[1:], per_invoice=55)
+        self.assertDoesNotGrow(*counts[1:], per_invoice=22)
 
     def _count_with_and_without(self, prepare, act):
         """Return (queries with our marks, queries without)."""
