@@ -306,7 +306,6 @@ class DunningReminder(models.Model):
         """
         return max(self.company_id._dunning_today(now), self.date)
 
-
     def _wait_for_moves(self, now):
         self._postpone(now, self.env._("An invoice is being changed."))
         return False

@@ -533,13 +533,13 @@ class DunningEnrollment(models.Model):
 
         :return: what the function returns; None when it is left for later
         """
-        in_cron = self._is_in_cron()
         self._commit_progress()
         return self._in_this_transaction(function, *args)
 
     @api.model
     def _in_this_transaction(self, function, *args):
         """The same, right after a commit."""
+        in_cron = self._is_in_cron()
         try:
             result = function(*args)
             if in_cron:

@@ -13,11 +13,10 @@ import random
 import time
 from collections import namedtuple
 
-from psycopg2.errors import SerializationFailure
-
 from odoo import api, fields, models
 from odoo.tools import SQL
 
+from .compose import CONCURRENCY_ERRORS
 from .deliver import get_version_sql
 
 _logger = logging.getLogger(__name__)
@@ -112,7 +111,7 @@ class DunningReminder(models.Model):
         """What cannot be made ahead is looked at alone: it may fail, alone."""
         try:
             yield
-        except SerializationFailure:
+        except CONCURRENCY_ERRORS:
             raise
         except Exception:
             _logger.info("Reminders are sent one by one", exc_info=True)
