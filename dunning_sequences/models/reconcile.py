@@ -182,10 +182,13 @@ class DunningEnrollment(models.Model):
             WITH company (id, today, sequence_id, since, from_date, chain) AS (
                 VALUES %(companies)s
             ), posted (move_id, day) AS (
-                SELECT res_id, MIN(day) FROM dunning_mark
-                 WHERE kind = 'posted' AND res_id = ANY(%(ids)s) GROUP BY res_id
-                UNION ALL
-                SELECT key::int, value::date FROM jsonb_each_text(%(posted)s::jsonb)
+                SELECT move_id, MIN(day) FROM (
+                    SELECT res_id, day FROM dunning_mark
+                     WHERE kind = 'posted' AND res_id = ANY(%(ids)s)
+                    UNION ALL
+                    SELECT key::int, value::date
+                      FROM jsonb_each_text(%(posted)s::jsonb)
+                ) AS known (move_id, day) GROUP BY move_id
             ), instalment AS (%(instalments)s)
             SELECT COALESCE(instalment.move_id, enrolled.move_id) AS move_id,
                    COALESCE(instalment.due_date, enrolled.due_date) AS due_date,
@@ -216,8 +219,7 @@ class DunningEnrollment(models.Model):
               JOIN res_partner partner ON partner.id = move.commercial_partner_id
          LEFT JOIN account_payment_method_line method
                 ON method.id = move.preferred_payment_method_line_id
-         LEFT JOIN LATERAL (SELECT MIN(day) AS day FROM posted
-                             WHERE posted.move_id = move.id) posted ON TRUE
+         LEFT JOIN posted ON posted.move_id = move.id
          LEFT JOIN LATERAL (%(wanted)s) wanted ON TRUE
          LEFT JOIN LATERAL (%(last)s) last ON TRUE
          LEFT JOIN LATERAL (%(failure)s) failure ON TRUE
