@@ -137,7 +137,7 @@ class AccountMove(models.Model):
     dunning_next_date = fields.Date(
         groups=BILLING,
         string="Next Reminder",
-        compute="_compute_dunning_next",
+        compute="_compute_dunning_status",
         search="_search_dunning_next_date",
     )
     dunning_next_step_id = fields.Many2one(
@@ -226,23 +226,44 @@ class AccountMove(models.Model):
             return self._get_dunning_status_sql(alias)
         return super()._field_to_sql(alias, fname, query=query)
 
-    @api.depends("dunning_enrollment_ids.state", "payment_state", "state")
+    def _get_dunning_next_date_sql(self, alias):
+        """The earliest date over the instalments of the invoice ``alias``."""
+        return SQL(
+            """(SELECT MIN(e.next_date) FROM dunning_enrollment e
+                 WHERE e.move_id = %s AND e.state != 'stopped')""",
+            SQL.identifier(alias, "id"),
+        )
+
+    @api.depends(
+        "dunning_enrollment_ids.state",
+        "dunning_enrollment_ids.next_date",
+        "payment_state",
+        "state",
+    )
     def _compute_dunning_status(self):
+        """Both columns of the list of invoices with one query."""
         self.dunning_status = "none"
-        if not self.ids:
+        self.dunning_next_date = False
+        sales = self._filter_dunning_sales()
+        if not sales.ids:
             return
-        self.env["dunning.enrollment"].flush_model(["state", "hold_reason"])
-        self.flush_recordset(["state", "payment_state"])
+        self.env["dunning.enrollment"].flush_model(
+            ["state", "hold_reason", "next_date"]
+        )
+        sales.flush_recordset(["state", "payment_state"])
         rows = self.env.execute_query(
             SQL(
-                "SELECT id, %s FROM account_move WHERE id = ANY(%s)",
+                "SELECT id, %s, %s FROM account_move WHERE id = ANY(%s)",
                 self._get_dunning_status_sql("account_move"),
-                self.ids,
+                self._get_dunning_next_date_sql("account_move"),
+                sales.ids,
             )
         )
-        statuses = dict(rows)
-        for move in self:
-            move.dunning_status = statuses.get(move._origin.id, "none")
+        found = {move_id: shown for move_id, *shown in rows}
+        for move in sales:
+            status, day = found.get(move._origin.id, ("none", None))
+            move.dunning_status = status
+            move.dunning_next_date = day
 
     def _search_dunning_status(self, operator, value):
         # Odoo asks for the rights where it writes the SQL, which we do ourselves.
@@ -285,7 +306,6 @@ class AccountMove(models.Model):
                 )
             )[:1]
             move.dunning_effective_sequence_id = following.sequence_id
-            move.dunning_next_date = following.next_date
             move.dunning_next_step_id = following.next_step_id
             move.dunning_explanation = following.explanation
 
@@ -315,7 +335,8 @@ class AccountMove(models.Model):
 
     def _get_dunning_holds(self, kind):
         """The open holds of a kind of the invoices themselves, not of customers."""
-        return self.dunning_hold_ids._filter_open(kind)
+        sales = self._filter_dunning_sales()
+        return sales.dunning_hold_ids._filter_open(kind)
 
     def _set_dunning_hold(self, kind, vals):
         """Have one open hold of a kind on this invoice; ``vals`` None closes it."""
@@ -454,12 +475,7 @@ class AccountMove(models.Model):
             ._description_selection(self.env)
         )
         self.dunning_recipients_shown = False
-        posted = self.filtered(
-            lambda move: (
-                move.state == "posted"
-                and move.move_type in ("out_invoice", "out_receipt")
-            )
-        )
+        posted = self._filter_dunning_sales().filtered(lambda m: m.state == "posted")
         recipients = posted._get_dunning_recipients()
         for move in posted:
             whom = recipients[move.id]
@@ -482,7 +498,7 @@ class AccountMove(models.Model):
 
     def _set_dunning_policy(self, policy):
         self.env["dunning.hold"].check_access("create")
-        sales = self.filtered(lambda m: m.move_type in ("out_invoice", "out_receipt"))
+        sales = self._filter_dunning_sales()
         sales.write({"dunning_policy": policy, "dunning_sequence_id": False})
         followed = sales.filtered(lambda m: m.dunning_status != "none")
         return {
@@ -507,13 +523,17 @@ class AccountMove(models.Model):
         action["context"] = {}
         return action
 
+    def _filter_dunning_sales(self):
+        """Those that can be reminded at all: nothing is read for any other move."""
+        return self.filtered(lambda m: m.move_type in ("out_invoice", "out_receipt"))
+
     # ------------------------------------------------------------------------
     # MARK: what a change of an invoice means to its reminders
     # ------------------------------------------------------------------------
 
     def _dunning_mark(self, kind="move"):
         """Have the enrollments of these invoices looked at again."""
-        sales = self.filtered(lambda m: m.move_type in ("out_invoice", "out_receipt"))
+        sales = self._filter_dunning_sales()
         for company, moves in sales.grouped("company_id").items():
             day = company.sudo()._dunning_today()
             self.env["dunning.mark"]._mark(kind, moves.ids, day)

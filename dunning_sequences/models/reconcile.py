@@ -41,6 +41,17 @@ COLUMNS = (
 )
 
 
+class Kept:
+    """A sequence whose values are read once: they are asked for each instalment."""
+
+    def __init__(self, sequence):
+        self._sequence = sequence
+
+    def __getattr__(self, name):
+        value = self.__dict__[name] = getattr(self._sequence, name)
+        return value
+
+
 class DunningEnrollment(models.Model):
     _inherit = "dunning.enrollment"
 
@@ -408,7 +419,10 @@ class DunningEnrollment(models.Model):
         )
 
     def _read_rhythms(self, rows):
-        """Return {sequence id: sequence, its steps, its days off} of all rows."""
+        """Return {sequence id: sequence, its steps, its days off} of all rows.
+
+        The sequence as it is read by hooks: see `Kept`.
+        """
         ids = {row["wanted_id"] for row in rows if row["wanted_id"]}
         sequences = self.env["dunning.sequence"].browse(ids)
         if not sequences:
@@ -421,7 +435,7 @@ class DunningEnrollment(models.Model):
         )
         return {
             sequence.id: (
-                sequence,
+                Kept(sequence),
                 sequence._get_rhythm(),
                 sequence._get_days_off(*window),
             )
@@ -636,7 +650,8 @@ class DunningEnrollment(models.Model):
             return "no_followup"
         if row["has_transaction"]:
             return "transaction"
-        if row["payment_method_id"] in sequence.excluded_payment_method_ids.ids:
+        method_id = row["payment_method_id"]
+        if method_id and method_id in sequence.excluded_payment_method_ids.ids:
             return "payment_method"
         if sequence.state != "running" or not sequence.active:
             return "sequence_off"
@@ -687,41 +702,35 @@ class DunningEnrollment(models.Model):
         if not rows:
             return
         columns = ("move_id", "due_date", *COLUMNS)
-        self.env.cr.execute_values(
+        names = ", ".join(columns)
+        self.env.cr.execute(
             f"""
             INSERT INTO dunning_enrollment
-                   ({", ".join(columns)},
-                    create_uid, create_date, write_uid, write_date)
-            VALUES %s ON CONFLICT (move_id, due_date) DO NOTHING
+                   ({names}, create_uid, create_date, write_uid, write_date)
+            SELECT {names}, %(uid)s, now(), %(uid)s, now()
+              FROM jsonb_populate_recordset(NULL::dunning_enrollment, %(rows)s)
+                ON CONFLICT (move_id, due_date) DO NOTHING
             """,
-            rows,
-            template=self._get_template(
-                columns, f"{self.env.uid}, now(), {self.env.uid}, now()"
-            ),
+            {"uid": self.env.uid, "rows": self._get_json(columns, rows)},
         )
 
     def _update(self, rows):
         if not rows:
             return
-        columns = ("id", *COLUMNS)
         assignments = ", ".join(f"{name} = new.{name}" for name in COLUMNS)
-        self.env.cr.execute_values(
+        self.env.cr.execute(
             f"""
             UPDATE dunning_enrollment SET {assignments}, write_date = now()
-              FROM (VALUES %s) AS new ({", ".join(columns)})
+              FROM jsonb_populate_recordset(NULL::dunning_enrollment, %s) AS new
              WHERE dunning_enrollment.id = new.id
             """,
-            rows,
-            template=self._get_template(columns),
+            [self._get_json(("id", *COLUMNS), rows)],
         )
 
-    def _get_template(self, columns, tail=""):
-        """Typed placeholders: a column of NULLs alone would be text."""
-        types = {"many2one": "int", "integer": "int", "date": "date"}
-        marks = ", ".join(
-            f"%s::{types.get(self._fields[name].type, 'varchar')}" for name in columns
-        )
-        return f"({marks}, {tail})" if tail else f"({marks})"
+    def _get_json(self, columns, rows):
+        """One value for all rows, typed by the table: a third less than VALUES."""
+        rows = [dict(zip(columns, row, strict=True)) for row in rows]
+        return json.dumps(rows, default=str)
 
     # ------------------------------------------------------------------------
     # DUE DATES

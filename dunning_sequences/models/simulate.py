@@ -180,7 +180,7 @@ class DunningEnrollment(models.Model):
         started = {"state": "running", "active": True, "started_on": today}
         rhythms = {}
         for key, (own, *rest) in self._read_rhythms(rows).items():
-            starts = own == sequence and own.state != "running"
+            starts = sequence and own.id == sequence.id and own.state != "running"
             rhythms[key] = (Assumed(own, **(started if starts else {})), *rest)
         return rhythms
 

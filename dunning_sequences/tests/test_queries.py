@@ -312,6 +312,33 @@ class TestQueries(DunningCommon):
             with self.subTest(model):
                 self._assert_list_does_not_grow(model)
 
+    def test_opening_an_invoice_costs_hardly_more(self):
+        """What its tab lists is read when somebody opens the tab."""
+        self._create_default((7,), (14,))
+        invoice = self._create_invoices(1)
+        self.run_day("03-08")
+        arch = invoice.get_view(self.env.ref("account.view_move_form").id, "form")
+        names = etree.fromstring(arch["arch"]).xpath(
+            "//field[not(ancestor::field)]/@name"
+        )
+        every = {
+            name: {"fields": {"display_name": {}}}
+            if invoice._fields[name].relational
+            else {}
+            for name in names
+        }
+        odoos = {
+            name: inner
+            for name, inner in every.items()
+            if not name.startswith("dunning_")
+        }
+        counts = []
+        for specification in (every, odoos, every, odoos):
+            with self.count(counts):
+                invoice.web_read(specification)
+        self.assertIn("dunning_policy", every)
+        self.assertLessEqual(counts[2] - counts[3], 2)
+
     def _assert_list_does_not_grow(self, model):
         Model = self.env[model]
         arch = Model.get_view(view_type="list")["arch"]
