@@ -590,7 +590,8 @@ class DunningEnrollment(models.Model):
             return "held", "older", None
         pending = PENDING_REASONS.get(row["last_state"])
         if coming is None and not pending:
-            return "done", None, None
+            stuck = row["last_state"] == "queued" and row["last_tries"]
+            return ("held", "delayed", None) if stuck else ("done", None, None)
         if row["hold_kind"]:
             return "held", row["hold_kind"], row["hold_last_day"]
         reason = self._get_hold_reason(row, sequence)

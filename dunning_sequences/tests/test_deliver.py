@@ -193,6 +193,19 @@ class TestDeliver(DeliverCommon):
         self.assertEqual(reminder.message_id, message_id)
         self.assertEqual([mail["Message-Id"] for mail in self.sink.mails], [message_id])
 
+    def test_server_down_holds_up_the_last_step_too(self):
+        self._create_default((7,))
+        invoice = self._create_invoice_due("03-01")
+        self.travel("03-08")
+        with self.server_down():
+            self.compose_day()
+            self.deliver()
+        self.drain()
+        self.assertEqual(invoice.dunning_enrollment_ids.state, "held")
+        self.assertEqual(invoice.dunning_enrollment_ids.hold_reason, "delayed")
+        self.deliver(self.now().replace(hour=12))
+        self.assertEqual(invoice.dunning_enrollment_ids.state, "done")
+
     def test_while_a_server_is_down_another_one_works(self):
         self._create_default((7,), (14,))
         backup = self.mail_server.copy({"name": "Backup", "sequence": 99})
