@@ -379,14 +379,26 @@ class StepDeleted(Trouble):
 
 
 class SequenceDeleted(Trouble):
-    """Its customers follow the company's default then."""
+    """In the middle of the day: its customers follow the company's default then."""
 
+    expected = "leaves"
     sequence_vals = {"name": "Sequence deleted"}
+
+    def break_(self, env, invoices):
+        sequence = self.get_sequence(env)
+        sequence.action_stop()
+        sequence.unlink()
+
+
+class SequenceDeletedBySql(Trouble):
+    """Its customers have none then, and their invoices say so."""
+
+    expected = "stops"
+    sequence_vals = {"name": "Sequence deleted by SQL"}
 
     def break_(self, env, invoices):
         env.cr.execute("DELETE FROM dunning_sequence WHERE id = %s", [self.sequence_id])
         env.invalidate_all()
-        self.sequence_id = False
 
     def repair(self, env, invoices):
         own = env.company.dunning_sequence_id
