@@ -14,6 +14,7 @@ from odoo.exceptions import UserError
 from odoo.tools import SQL, is_html_empty, split_every
 from odoo.tools.mail import generate_tracking_message_id
 
+from ..tools.one_line import one_line
 from .dunning_reminder import STATES_PENDING
 from .guard import REACHED
 
@@ -475,7 +476,7 @@ class DunningReminder(models.Model):
         """One line, and no word that mail programs decode: a customer's name in it
         could hold a line break, and with it a header.
         """
-        return " ".join(subject.split()).replace("=?", "= ?")
+        return one_line(subject).replace("=?", "= ?")
 
     def _prefetch_content(self):
         """Read at once what the texts are made of; each of them is written alone."""

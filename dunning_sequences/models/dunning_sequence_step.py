@@ -5,6 +5,7 @@ from odoo.exceptions import ValidationError
 from odoo.tools import is_html_empty
 
 from ..tools import plan, typed_text
+from ..tools.one_line import one_line
 
 
 class DunningSequenceStep(models.Model):
@@ -396,4 +397,4 @@ class DunningSequenceStep(models.Model):
         self.ensure_one()
         subject = typed_text.render(self.subject or "", values)
         body = typed_text.render(self.body or Markup(), values, html=True)
-        return " ".join(subject.split()), body
+        return one_line(subject), body

@@ -16,6 +16,7 @@ from odoo.tools import email_normalize, format_datetime, plaintext2html
 from odoo.tools.mail import email_normalize_all, formataddr
 
 from ..models.dunning_reminder import STATES_PENDING
+from ..tools.one_line import one_line
 from .dunning_reminder_compose import OUTCOME_RECORDED
 
 #: Invoices that a result names.
@@ -269,7 +270,7 @@ class DunningReminderCompose(models.TransientModel):
         """The text of one message, where a person changed it."""
         if not self._is_written():
             return {}
-        subject = " ".join((self.subject or "").split())
+        subject = one_line(self.subject or "")
         return {"own_text": "written", "subject": subject, "body": self.body}
 
     def _print(self, reminders):
