@@ -72,7 +72,7 @@ class _Session(socketserver.StreamRequestHandler):
 
     def finish(self):
         self.sink.open -= 1
-        super().finish()
+        return super().finish()
 
     def say(self, line):
         self.wfile.write(line.encode() + b"\r\n")

@@ -432,8 +432,8 @@ class TestAccess(HttpCase, DunningCommon):
                 action = self.call(record, who, name)
             except AccessError:
                 self.assertIn(who, OUTSIDE)
-            except UserError:
-                pass
+            except UserError as error:
+                self.assertTrue(error.args[0], "says why")
             else:
                 self.assertEqual(action["type"], "ir.actions.act_window")
 
