@@ -192,15 +192,7 @@ class DunningEnrollment(models.Model):
             """
             WITH company (id, today, sequence_id, since, from_date, chain) AS (
                 VALUES %(companies)s
-            ), posted (move_id, day) AS (
-                SELECT move_id, MIN(day) FROM (
-                    SELECT res_id, day FROM dunning_mark
-                     WHERE kind = 'posted' AND res_id = ANY(%(ids)s)
-                    UNION ALL
-                    SELECT key::int, value::date
-                      FROM jsonb_each_text(%(posted)s::jsonb)
-                ) AS known (move_id, day) GROUP BY move_id
-            ), instalment AS (%(instalments)s)
+            ), posted (move_id, day) AS (%(posted)s), instalment AS (%(instalments)s)
             SELECT COALESCE(instalment.move_id, enrolled.move_id) AS move_id,
                    COALESCE(instalment.due_date, enrolled.due_date) AS due_date,
                    instalment.move_line_id, instalment.residual,
@@ -242,13 +234,28 @@ class DunningEnrollment(models.Model):
             companies=self._get_companies_sql(today),
             instalments=self._get_posted_sql(move_ids),
             ids=list(move_ids),
-            posted=json.dumps({key: str(day) for key, day in posted.items()}),
+            posted=self._get_posting_sql(move_ids, posted),
             enrolled=self._get_old_columns_sql(),
             wanted=self._get_wanted_sql(),
             last=self._get_last_sql(),
             failure=self._get_failure_sql(),
             hold=self._get_hold_sql(),
             transaction=self._get_transaction_sql(),
+        )
+
+    def _get_posting_sql(self, move_ids, posted):
+        """When the invoices were posted, as far as marks, or the caller, know."""
+        return SQL(
+            """
+            SELECT move_id, MIN(day) FROM (
+                SELECT res_id, day FROM dunning_mark
+                 WHERE kind = 'posted' AND res_id = ANY(%s)
+                UNION ALL
+                SELECT key::int, value::date FROM jsonb_each_text(%s::jsonb)
+            ) AS known (move_id, day) GROUP BY move_id
+            """,
+            list(move_ids),
+            json.dumps({key: str(day) for key, day in posted.items()}),
         )
 
     def _get_old_columns_sql(self):
