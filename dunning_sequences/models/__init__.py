@@ -19,8 +19,11 @@ from . import notify
 from . import safety
 from . import work_list
 from . import dunning_attempt
+from . import hand_over
+from . import recheck
 from . import deliver
 from . import read_ahead
+from . import retry
 from . import approve
 from . import information
 from . import letter

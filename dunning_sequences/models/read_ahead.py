@@ -17,7 +17,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from .compose import CONCURRENCY_ERRORS
-from .deliver import get_version_sql
+from .recheck import get_version_sql
 
 _logger = logging.getLogger(__name__)
 
@@ -122,7 +122,9 @@ class DunningReminder(models.Model):
         versions = self._read_versions()
         facts = self._read_facts(today)
         for reminder in self:
-            if reminder._is_unchanged(run, today, facts):
+            if reminder._can_be_read_ahead(run, today) and reminder._is_as_written(
+                today, facts
+            ):
                 with self._alone(), self.env.cr.savepoint(flush=False):
                     run.ahead[reminder.id] = reminder._prepare_ahead(versions)
 
@@ -138,28 +140,11 @@ class DunningReminder(models.Model):
             marked=self._get_marked(moves),
         )
 
-    def _is_unchanged(self, run, today, facts):
-        """May it leave today, with the text that was written? Hook."""
+    def _can_be_read_ahead(self, run, today):
+        """Hook: is its mail the same a moment later, and is today a day for it?"""
         self.ensure_one()
-        objections, amounts, recipients = facts
-        lines = self._get_current_lines()
-        if not lines or self.date != today or self._is_attaching_statement():
-            return False
-        if self.origin != "manual" and today in run.get_days_off(
-            self.sequence_id, today
-        ):
-            return False
-        found = recipients[self.channel]
-        return (
-            all(
-                line.id not in objections
-                and line.amount == amounts[line.id]
-                and self._is_addressed(self._prepare_recipient_vals(found[move.id]))
-                for line in lines
-                for move in line.move_id
-            )
-            and self.fingerprint == self._get_fingerprint()
-        )
+        off = run.get_days_off(self.sequence_id, today)
+        return self.origin == "manual" or today not in off
 
     # ------------------------------------------------------------------------
     # VERSIONS

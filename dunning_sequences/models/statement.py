@@ -23,6 +23,11 @@ class DunningReminder(models.Model):
         chosen = self if self.composed else self.sequence_id
         return self.channel == "email" and chosen.attach_statement
 
+    def _can_be_read_ahead(self, run, today):
+        return not self._is_attaching_statement() and super()._can_be_read_ahead(
+            run, today
+        )
+
     def _build_message(self):
         if self._is_attaching_statement():
             self._renew_statement()
