@@ -30,7 +30,7 @@ CONCURRENCY_ERRORS = (
 )
 
 #: Customers per transaction.
-CHUNK = 50
+CHUNK = 100
 
 
 class DunningEnrollment(models.Model):
@@ -562,6 +562,22 @@ class DunningReminder(models.Model):
             reminder.mail_message_id = message
             notifications += reminder._prepare_notification_vals()
         self.env["mail.notification"].sudo().create(notifications)
+        self._copy_bodies(messages)
+
+    def _copy_bodies(self, messages):
+        """Put the texts on the messages. By SQL: they were cleaned when they were
+        written on the reminders, and to clean them again takes as long as all of this.
+        """
+        self.flush_recordset(["body", "mail_message_id"])
+        self.env.cr.execute(
+            """
+            UPDATE mail_message message SET body = reminder.body
+              FROM dunning_reminder reminder
+             WHERE reminder.mail_message_id = message.id AND message.id = ANY(%s)
+            """,
+            [messages.ids],
+        )
+        messages.invalidate_recordset(["body"])
 
     def _prepare_message_vals(self):
         self.ensure_one()
@@ -573,7 +589,6 @@ class DunningReminder(models.Model):
             "record_company_id": company.id,
             "record_alias_domain_id": company.alias_domain_id.id,
             "subject": self.subject,
-            "body": self.body,
             "message_id": self.message_id,
             "message_type": "email_outgoing",
             "subtype_id": self.env["ir.model.data"]._xmlid_to_res_id(

@@ -316,9 +316,9 @@ class DunningReminder(models.Model):
             "dunning_sequences.reminder_invoice_table",
             {
                 "rows": rows,
-                "total": self._format_totals(rows),
+                "total": len(rows) > 1 and self._format_totals(rows),
                 "others": others,
-                "overdue": self._format_totals(rows + others),
+                "overdue": others and self._format_totals(rows + others),
                 "apart": apart,
             },
             lang=self.env.lang,

@@ -55,6 +55,7 @@ class DunningReminder(models.Model):
         )
         for reminder, message in zip(self, messages, strict=True):
             reminder.mail_message_id = message
+        self._copy_bodies(messages)
 
     def _prepare_note_vals(self):
         return {
