@@ -101,7 +101,12 @@ class DunningReminder(models.Model):
         mail = self.env["mail.mail"].sudo().new(self._prepare_mail_vals())
         server = self.sequence_id.mail_server_id
         (email,) = mail._prepare_outgoing_list(mail_server=server)
-        return self.env["ir.mail_server"]._build_email__(
+        MailServer = self.env["ir.mail_server"]
+        if not email["headers"].get("Return-Path"):
+            # Odoo looks for it when it sends, which is anew for each mail.
+            bounces_to = MailServer._get_default_bounce_address() or self.email_from
+            email["headers"]["Return-Path"] = bounces_to
+        return MailServer._build_email__(
             email_from=self.email_from,
             email_to=email["email_to"],
             email_cc=email["email_cc"],
@@ -159,13 +164,15 @@ class DunningReminder(models.Model):
 
     def _register_sent(self, now, attempt, refusals):
         """The server took it, at least for some of the addresses."""
-        self.write({"attempt": attempt, "refused": self._format_refusals(refusals)})
+        answer = {"attempt": attempt, "refused": self._format_refusals(refusals)}
         if self._get_to_addresses() <= set(refusals):
             # Only copies were taken: the customer knows nothing of it.
+            self.write(answer)
             self._fail(self.refused)
             return
         self.write(
             {
+                **answer,
                 "state": "sent",
                 "sent_on": self._get_day(now),
                 "next_try": False,
@@ -281,8 +288,11 @@ class DunningReminder(models.Model):
 
     def _set_notifications(self, status, reason=False):
         """Colour the envelope on the invoice."""
-        notifications = self.mail_message_id.sudo().notification_ids
-        notifications.write(
+        # Not by the message's own field: that would read the whole message.
+        notifications = self.env["mail.notification"].sudo()
+        notifications.search(
+            [("mail_message_id", "in", self.mail_message_id.ids)]
+        ).write(
             {
                 "notification_status": status,
                 "failure_type": "unknown" if reason else False,

@@ -121,6 +121,8 @@ class DunningReminder(models.Model):
         today = self.company_id._dunning_today(run.now)
         versions = self._read_versions()
         facts = self._read_facts(today)
+        for name in ("record_alias_domain_id", "attachment_ids"):
+            self.mail_message_id.sudo().mapped(name)  # reads all there is, at once
         for reminder in self:
             if reminder._can_be_read_ahead(run, today) and reminder._is_as_written(
                 today, facts
