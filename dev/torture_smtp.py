@@ -7,6 +7,7 @@
   of the text, between the dot and its answer, after it;
 - snail: one server takes a second for each answer, another one works, and the slow
   one's come first. A worker who is killed while he waits has sent nothing twice;
+- tarpit: so slow that Odoo kills each worker before a mail has left. The others leave;
 - tls: STARTTLS with a certificate that nobody has signed, and passwords.
 
 What a server answers is in the addon's tests (test_deliver.py): that is quick.
@@ -211,16 +212,21 @@ def cut(args):
     return problems + ([] if line.cuts >= 50 else [f"cut {line.cuts} times only"])
 
 
-def snail(args):
+def tarpit(args):
+    """Odoo itself kills each worker that talks to it, for it takes too long."""
+    return snail(args, 4, "--limit-time-real-cron=10")
+
+
+def snail(args, delay=1, *options):
     """A mail takes some seven seconds, and Odoo's workers are killed meanwhile."""
     slow_folder = args.folder / "slow"
     slow_folder.mkdir()
     with inbox(args.folder) as port, inbox(slow_folder) as slow_port:
-        line = Line(slow_port, delay=1)
+        line = Line(slow_port, delay=delay)
         with environment(args.database) as env:
             invoice_ids = set_up(env, port, 24)
             slow = set_up_slow_half(env, invoice_ids, line.port)
-        server, kills = Server(args, 3), 0
+        server, kills = Server(args, 3, *options), 0
         server.start()
         try:
             kills = wait_until_others_left(args, len(invoice_ids) - len(slow), server)
@@ -380,7 +386,7 @@ def main():
     started = time.monotonic()
     args = parse_arguments("Mail servers that do what they should not.")
     problems = []
-    for scene in (tls, cut, killed, snail):
+    for scene in (tls, cut, killed, snail, tarpit):
         problems += play(args, scene)
     end(problems, started)
 
