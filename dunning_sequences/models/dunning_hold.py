@@ -155,20 +155,28 @@ class DunningHold(models.Model):
             company = self.env["res.company"].browse(vals.get("company_id"))
             vals.setdefault("since", (company or self.env.company)._dunning_today())
         holds = super().create(vals_list)
-        holds._get_moves()._dunning_refresh()
+        self._refresh(holds._get_moves())
         return holds
 
     def write(self, vals):
         before = self._get_moves()
         res = super().write(self._complete_vals(vals))
-        (before | self._get_moves())._dunning_refresh()
+        self._refresh(before | self._get_moves())
         return res
 
     def unlink(self):
         moves = self._get_moves()
         res = super().unlink()
-        moves._dunning_refresh()
+        self._refresh(moves)
         return res
+
+    @api.model
+    def _refresh(self, moves):
+        """Follow now. The mark tells a delivery, which may have made the mail: of what
+        is done but for this mail, a hold changes no state.
+        """
+        self.env["dunning.mark"]._mark("move", moves.ids, wake=False)
+        moves._dunning_refresh()
 
     @api.model
     def _complete_vals(self, vals):

@@ -23,7 +23,7 @@ class DunningMark(models.Model):
     res_id = fields.Integer(required=True)
     day = fields.Date(required=True)
 
-    _posted_idx = models.Index("(res_id) WHERE kind = 'posted'")
+    _record_idx = models.Index("(kind, res_id)")
 
     @api.model
     def _mark(self, kind, ids, day=None, wake=True):
@@ -66,29 +66,29 @@ class DunningMark(models.Model):
             cron.sudo()._trigger()
 
     @api.model
-    def _is_marked(self, names, last_id):
-        """Has one of these records changed since a mark?
+    def _is_marked(self, names, known_ids):
+        """Has one of these records changed, other than what is known?
 
         :param names: {kind: ids}
-        :param last_id: the last mark that is known
+        :param known_ids: marks that were there before; a number would not do: the
+            one with the lower number may be committed later
         """
         marks = self.env.cr.precommit.data.get("dunning_marks", {})  # not written yet
         if any(
             (kind, res_id) in marks for kind, ids in names.items() for res_id in ids
         ):
             return True
+        return bool(self._read_ids(names) - known_ids)
+
+    @api.model
+    def _read_ids(self, names):
+        """Return the ids of the marks of some records: {kind: ids}."""
         same = SQL(" OR ").join(
             SQL("kind = %s AND res_id = ANY(%s)", kind, ids)
             for kind, ids in names.items()
         )
-        rows = self.env.execute_query(
-            SQL(
-                "SELECT 1 FROM dunning_mark WHERE id > %s AND (%s) LIMIT 1",
-                last_id,
-                same,
-            )
-        )
-        return bool(rows)
+        rows = self.env.execute_query(SQL("SELECT id FROM dunning_mark WHERE %s", same))
+        return {mark_id for (mark_id,) in rows}
 
     @api.model
     def _read_marks(self, limit):

@@ -33,7 +33,7 @@ LEASE = 30
 
 #: A mail made ahead, when that was, and the versions of what it rests on.
 ReadAhead = namedtuple(
-    "ReadAhead", "message since reminder moves enrollments last_mark marked"
+    "ReadAhead", "message since reminder moves enrollments marks marked"
 )
 
 
@@ -138,7 +138,7 @@ class DunningReminder(models.Model):
             reminder=versions["reminder"][self.id],
             moves={move.id: versions["move"][move.id] for move in moves},
             enrollments={id_: versions["enrollment"].get(id_) for id_ in moves.ids},
-            last_mark=versions["mark"],
+            marks=versions["mark"],
             marked=self._get_marked(moves),
         )
 
@@ -159,9 +159,7 @@ class DunningReminder(models.Model):
             "reminder": self._read_rows("dunning_reminder", "id", self.ids),
             "move": self._read_rows("account_move", "id", moves.ids),
             "enrollment": self._read_rows("dunning_enrollment", "move_id", moves.ids),
-            "mark": self.env.execute_query(
-                SQL("SELECT COALESCE(MAX(id), 0) FROM dunning_mark")
-            )[0][0],
+            "mark": self.env["dunning.mark"]._read_ids(self._get_marked(moves)),
         }
 
     @api.model
@@ -182,8 +180,7 @@ class DunningReminder(models.Model):
         )
 
     def _get_marked(self, moves):
-        """What gets a mark when something happens that this mail rests on."""
-        self.ensure_one()
+        """What gets a mark when something happens that these mails rest on."""
         partners = moves.partner_id + moves.commercial_partner_id + self.recipient_ids
         return {
             "move": moves.ids,
@@ -205,7 +202,7 @@ class DunningReminder(models.Model):
         """
         if version != ahead.reminder or time.monotonic() - ahead.since > FRESH:
             return False
-        if self.env["dunning.mark"]._is_marked(ahead.marked, ahead.last_mark):
+        if self.env["dunning.mark"]._is_marked(ahead.marked, ahead.marks):
             return False
         moves = list(ahead.enrollments)
         found = self._read_rows("dunning_enrollment", "move_id", moves)

@@ -74,9 +74,43 @@ class TestReadAhead(DunningCommon):
         self.assertEqual(whom, ["one", "three"])
         self.assertEqual(alone, 1)
 
+    def test_held_meanwhile_waits_also_at_the_last_step(self):
+        self.sequence.step_ids[1].unlink()
+
+        def dispute():
+            self.env["dunning.hold"].create(
+                {"kind": "dispute", "move_ids": [(6, 0, self.second.ids)]}
+            )
+
+        whom, alone = self.deliver_while(dispute)
+        self.assertEqual(whom, ["one", "three"])
+        self.assertEqual(alone, 1)
+
     def test_customer_held_meanwhile_waits(self):
         def pause():
             self.second.partner_id.dunning_paused = True
+
+        whom, _alone = self.deliver_while(pause)
+        self.assertEqual(whom, ["one", "three"])
+
+    def test_mark_with_a_lower_number_is_committed_later(self):
+        partner = self.second.partner_id
+        mark_id = (
+            self.env["dunning.mark"]
+            .sudo()
+            .create({"kind": "partner", "res_id": 0, "day": "2026-03-08"})
+            .id
+        )
+        self.env["dunning.mark"]._mark("move", self.third.ids)
+
+        def pause():
+            partner.dunning_paused = True
+            self.env.flush_all()
+            self.env.cr.precommit.data.pop("dunning_marks")
+            self.env.cr.execute(
+                "UPDATE dunning_mark SET res_id = %s WHERE id = %s",
+                [partner.id, mark_id],
+            )
 
         whom, _alone = self.deliver_while(pause)
         self.assertEqual(whom, ["one", "three"])
