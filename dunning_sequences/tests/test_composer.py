@@ -201,8 +201,14 @@ class TestText(ComposerCommon):
         self.sequence.step_ids[0].mode = "approval"
         proposed = self.run_day("03-08")
         self.assertEqual(proposed.state, "to_approve")
-        composer = self.compose(self.invoice)
+        composer, late = self.compose(self.invoice), self.compose(self.invoice)
         self.assertEqual(composer.subject, f"S1 {self.invoice.name}")
+        with self.env.cr.savepoint() as savepoint:  # unless another has approved it
+            proposed.action_approve()
+            self.deliver()
+            self.assertRefused(late, "after this was opened")
+            savepoint.rollback()
+        self.sink.mails.clear()
         self.send(composer)
         self.assertEqual(proposed.state, "cancelled")
         self.assertReminders(self.invoice, "03-08 S1")
@@ -721,11 +727,18 @@ class TestSafety(ComposerCommon):
         first.action_send()
         self.assertRefused(second, "about to leave")
         self.deliver()
-        # Records carry the time of the transaction, which is one here.
-        self.env.cr.execute(
-            "UPDATE dunning_reminder_line SET create_date = now() + '1s'::interval"
-        )
         self.assertRefused(second, "Reminded by Clerk at .*, after this was opened")
+        self.assertEqual(len(self.sink.mails), 1)
+
+    def test_a_reminder_that_is_touched_is_not_said_again(self):
+        self.run_on("03-08")
+        self.sink.mails.clear()
+        self.travel("03-09")
+        composer = self.compose(self.invoice)
+        self.env.cr.execute(
+            "UPDATE dunning_reminder SET write_date = now() + INTERVAL '1 minute'"
+        )
+        self.send(composer)
         self.assertEqual(len(self.sink.mails), 1)
 
     def test_a_template_that_fails_for_one_customer_fails_alone(self):

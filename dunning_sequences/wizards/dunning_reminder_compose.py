@@ -74,6 +74,11 @@ class DunningReminderCompose(models.TransientModel):
     history_summary = fields.Char(
         string="Last Reminder", compute="_compute_history_ids"
     )
+    said_ids = fields.Json(
+        compute="_compute_said_ids",
+        store=True,
+        help="Of the lines of reminders: those that were said when this was opened.",
+    )
 
     # === Text === #
     step_id = fields.Many2one(
@@ -305,6 +310,11 @@ class DunningReminderCompose(models.TransientModel):
     # ------------------------------------------------------------------------
     # COMPUTE
     # ------------------------------------------------------------------------
+
+    @api.depends("move_ids")
+    def _compute_said_ids(self):
+        for wizard in self:
+            wizard.said_ids = wizard._get_said_lines(wizard.move_ids._origin).ids
 
     @api.depends("move_ids")
     def _compute_company_id(self):

@@ -198,30 +198,41 @@ class DunningReminderCompose(models.TransientModel):
                 found[line] = self._new_instalments(rows, self._get_chosen_step())
         return found, {m: why for m, why in skipped.items() if m in moves}
 
-    def _get_reminded_since(self, moves):
-        """Return {invoice: who reminded of it} since the composer shows what was said.
+    @api.model
+    def _get_said_lines(self, moves):
+        """What was said of some invoices, and counts.
 
-        What waits for a person gives way, and what is about to leave is no news.
+        What waits for a person gives way, and what is about to leave is asked by
+        others.
         """
-        lines = (
+        return (
             self.env["dunning.reminder.line"]
             .sudo()
             .search(
                 [
                     ("move_id", "in", moves.ids),
-                    ("create_date", ">", self.create_date),
                     ("counts", "=", True),
                     ("reminder_id.state", "not in", (*STATES_PENDING, "queued")),
                 ]
             )
         )
+
+    def _get_reminded_since(self, moves):
+        """Return {invoice: who reminded of it} since the composer shows what was said.
+
+        Dates would not do: it may have been written before, and have left since.
+        """
+        said = self._get_said_lines(moves)
         return {
             line.move_id: self.env._(
                 "Reminded by %(user)s at %(time)s, after this was opened",
                 user=line.create_uid.name,
-                time=format_datetime(self.env, line.create_date, dt_format="HH:mm"),
+                time=format_datetime(
+                    self.env, line.reminder_id.write_date, dt_format="HH:mm"
+                ),
             )
-            for line in lines
+            for line in said
+            if line.id not in (self.said_ids or ())
         }
 
     def _check_something_left(self, found, skipped):
