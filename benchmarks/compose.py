@@ -4,6 +4,7 @@ Ours writes the reminder, its line, the message on the invoice and its notificat
 and locks and asks again before; Odoo's write the message and the mail.
 """
 
+from functools import partial
 from pathlib import Path
 
 from lxml import html
@@ -43,88 +44,95 @@ def get_words(body):
     return " ".join(tree.text_content().split()), links
 
 
+def ours(count, env, clock):
+    database.make_due(env, count, only_future=True)
+    Enrollment = env["dunning.enrollment"]
+    today = fields.Date.today()
+    with clock:
+        for partner_ids in Enrollment._get_due_chunks(env.company, today):
+            Enrollment._run_chunk(env.company, today, partner_ids, None)
+            env.cr.commit()
+    reminders = env["dunning.reminder"].search([("state", "=", "queued")])
+    check(len(reminders), count)
+    clock.count = count
+    clock.notes["words"] = get_words(reminders[0].body)
+    clock.notes["move"] = reminders[0].move_id.id
+
+
+def send_mail_batch(count, env, clock):
+    moves, template = prepare(count, env)
+    with clock:
+        mails = template.send_mail_batch(moves.ids, force_send=False)
+        env.cr.commit()
+    note(mails, count, clock)
+
+
+def message_mail_with_source(count, env, clock):
+    moves, template = prepare(count, env)
+    with clock:
+        mails = moves.message_mail_with_source(template, force_send=False)
+        env.cr.commit()
+    note(mails, count, clock)
+
+
+def prepare(count, env):
+    moves = database.make_due(env, count, only_future=True)
+    template = make_template(env)
+    env.cr.commit()
+    return moves, template
+
+
+def note(mails, count, clock):
+    check(len(mails), count)
+    clock.count = count
+    clock.notes["words"] = {mail.res_id: get_words(mail.body_html) for mail in mails}
+
+
+def bare_loop(count, env, clock):
+    """A mail per invoice with a text that is there: nothing is rendered."""
+    moves, template = prepare(count, env)
+    text = template._render_field("body_html", moves[:1].ids)[moves[0].id]
+    moves.partner_id.mapped("email")
+    with clock:
+        for move in moves:
+            env["mail.mail"].create(
+                {
+                    "model": "account.move",
+                    "res_id": move.id,
+                    "subject": f"Reminder, invoice {move.name}",
+                    "body_html": text,
+                    "email_from": "company@bench.example.com",
+                    "email_to": move.partner_id.email,
+                }
+            )
+        env.cr.commit()
+    clock.count = count
+
+
+def plain_sql(count, env, clock):
+    """The rows that ours writes, by SQL, with a text that is there."""
+    moves, template = prepare(count, env)
+    text = template._render_field("body_html", moves[:1].ids)[moves[0].id]
+    env.cr.commit()
+    with clock:
+        env.cr.execute(PLAIN_SQL, {"ids": moves.ids, "text": str(text)})
+        env.cr.commit()
+    clock.count = count
+
+
+SUBJECTS = {
+    "ours": ours,
+    "send_mail_batch": send_mail_batch,
+    "message_mail_with_source": message_mail_with_source,
+    "mail.mail.create in a loop": bare_loop,
+    "plain SQL": plain_sql,
+}
+
+
 def get_subjects(database_name, count):
-    def ours(env, clock):
-        database.make_due(env, count, only_future=True)
-        Enrollment = env["dunning.enrollment"]
-        today = fields.Date.today()
-        with clock:
-            for partner_ids in Enrollment._get_due_chunks(env.company, today):
-                Enrollment._compose_partners(env.company, partner_ids, today)
-                env.cr.commit()
-        reminders = env["dunning.reminder"].search([("state", "=", "queued")])
-        check(len(reminders), count)
-        clock.count = count
-        clock.notes["words"] = get_words(reminders[0].body)
-        clock.notes["move"] = reminders[0].move_id.id
-
-    def send_mail_batch(env, clock):
-        moves = database.make_due(env, count, only_future=True)
-        template = make_template(env)
-        env.cr.commit()
-        with clock:
-            mails = template.send_mail_batch(moves.ids, force_send=False)
-            env.cr.commit()
-        note(mails, clock)
-
-    def message_mail_with_source(env, clock):
-        moves = database.make_due(env, count, only_future=True)
-        template = make_template(env)
-        env.cr.commit()
-        with clock:
-            mails = moves.message_mail_with_source(template, force_send=False)
-            env.cr.commit()
-        note(mails, clock)
-
-    def note(mails, clock):
-        check(len(mails), count)
-        clock.count = count
-        clock.notes["words"] = {
-            mail.res_id: get_words(mail.body_html) for mail in mails
-        }
-
-    def bare_loop(env, clock):
-        """A mail per invoice with a text that is there: nothing is rendered."""
-        moves = database.make_due(env, count, only_future=True)
-        template = make_template(env)
-        text = template._render_field("body_html", moves[:1].ids)[moves[0].id]
-        moves.partner_id.mapped("email")
-        env.cr.commit()
-        with clock:
-            for move in moves:
-                env["mail.mail"].create(
-                    {
-                        "model": "account.move",
-                        "res_id": move.id,
-                        "subject": f"Reminder, invoice {move.name}",
-                        "body_html": text,
-                        "email_from": "company@bench.example.com",
-                        "email_to": move.partner_id.email,
-                    }
-                )
-            env.cr.commit()
-        clock.count = count
-
-    def plain_sql(env, clock):
-        """The rows that ours writes, by SQL, with a text that is there."""
-        moves = database.make_due(env, count, only_future=True)
-        template = make_template(env)
-        text = template._render_field("body_html", moves[:1].ids)[moves[0].id]
-        env.cr.commit()
-        with clock:
-            env.cr.execute(PLAIN_SQL, {"ids": moves.ids, "text": str(text)})
-            env.cr.commit()
-        clock.count = count
-
     return {
-        name: lib.Subject(act, database_name)
-        for name, act in {
-            "ours": ours,
-            "send_mail_batch": send_mail_batch,
-            "message_mail_with_source": message_mail_with_source,
-            "mail.mail.create in a loop": bare_loop,
-            "plain SQL": plain_sql,
-        }.items()
+        name: lib.Subject(partial(act, count), database_name)
+        for name, act in SUBJECTS.items()
     }
 
 

@@ -45,7 +45,7 @@ def check(found, wanted):
 
 
 def run(bench):
-    count = max(10, bench.size // 100)
+    count = max(10, bench.size // 20)
     clocks = lib.run_in_turn(
         {
             "ours": lib.Subject(get_ours(count), bench.database("ours")),

@@ -135,7 +135,8 @@ def get_speedup(clocks, number):
 
 
 def run(bench):
-    count = max(20, min(100, bench.size // 20))
+    # Several times what a worker takes at once, so that three of them have as much.
+    count = max(20, min(300, bench.size // 20))
     queue = f"{lib.WORK}_queue"
     lib.copy_db(bench.database("ours"), queue)
     lib.in_child(make_queue, queue, count)

@@ -39,7 +39,6 @@ class DunningEnrollment(models.Model):
     @api.model
     def _get_due_chunks(self, company, today):
         """Return lists of customers to whom something is due: one transaction each."""
-        self._ensure_portal_tokens(company, today)
         groups = self._read_group(self._get_due_domain(company, today), ["partner_id"])
         partner_ids = sorted(partner.id for (partner,) in groups)
         return [list(ids) for ids in split_every(CHUNK, partner_ids)]
@@ -53,14 +52,20 @@ class DunningEnrollment(models.Model):
         ]
 
     @api.model
-    def _ensure_portal_tokens(self, company, today):
-        """Payment links need a token. By SQL: a write would recompute invoices."""
-        due = self.search_fetch(self._get_due_domain(company, today), ["move_id"])
+    def _ensure_portal_tokens(self, company, partner_ids, today):
+        """Payment links need a token, before the invoices are locked to be read."""
+        due = self.sudo().search_fetch(
+            [
+                *self._get_due_domain(company, today),
+                ("partner_id", "in", partner_ids),
+            ],
+            ["move_id"],
+        )
         self._create_portal_tokens(due.move_id)
-        self._commit_progress()
 
     @api.model
     def _create_portal_tokens(self, moves):
+        """By SQL: a write would recompute the invoices."""
         self.env.cr.execute(
             """
             UPDATE account_move SET access_token = gen_random_uuid()

@@ -500,7 +500,8 @@ class DunningEnrollment(models.Model):
 
         :param brake: why nothing leaves by itself today, None if it does
         """
-        self._in_own_transaction(self._ensure_pdfs, company, partner_ids, today)
+        for prepare in (self._ensure_portal_tokens, self._ensure_pdfs):
+            self._in_own_transaction(prepare, company, partner_ids, today)
         composed = self._in_own_transaction(
             self.with_context(dunning_brake=brake)._compose_partners,
             company,

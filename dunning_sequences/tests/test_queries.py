@@ -114,7 +114,7 @@ class TestQueries(DunningCommon):
         company, today = self.company.with_env(self.root), self.today()
         reminders = self.root["dunning.reminder"]
         for partner_ids in Enrollment._get_due_chunks(company, today):
-            reminders += Enrollment._compose_partners(company, partner_ids, today)
+            reminders += Enrollment._run_chunk(company, today, partner_ids, None)
         return reminders.with_env(self.env)
 
     def test_composing_one_mail_for_many_invoices(self):
