@@ -8,6 +8,7 @@ import psycopg2
 from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
+from odoo.tools.safe_eval import safe_eval
 
 from odoo.addons.base.models.ir_mail_server import MailDeliveryException
 
@@ -205,6 +206,51 @@ class TestDeliver(DeliverCommon):
         self.assertEqual(invoice.dunning_enrollment_ids.hold_reason, "delayed")
         self.deliver(self.now().replace(hour=12))
         self.assertEqual(invoice.dunning_enrollment_ids.state, "done")
+
+    def test_what_was_kept_from_leaving_is_what_comes_at_once(self):
+        """Whoever decides by hand does not decide about what was true a minute ago."""
+        self._create_default((7,), (14,))
+        called, left_out, reminded = (
+            self._create_invoice_due("03-01", customer=self._create_customer(name))
+            for name in ("A", "B", "C")
+        )
+        self.compose_day("03-08").action_cancel()
+        for invoice, decide in (
+            (called, "action_record"),
+            (left_out, "action_skip"),
+            (reminded, "action_remind"),
+        ):
+            enrollment = invoice.dunning_enrollment_ids
+            self.assertEqual(enrollment.next_step_id.name, "S2")  # nobody looked yet
+            getattr(enrollment, decide)()
+            self.deliver()
+            self.assertReminders(invoice, "03-08 S1")
+            self.assertNext(invoice, "running", "03-15 S2")
+
+    def test_an_archived_server_holds_up_the_last_step_visibly(self):
+        server = self.mail_server.copy({"name": "Gone"})
+        sequence = self._create_default((7,), mail_server_id=server.id)
+        invoices = sum(
+            (
+                self._create_invoice_due("03-01", customer=self._create_customer(name))
+                for name in ("A", "B")
+            ),
+            self.env["account.move"],
+        )
+        server.active = False
+        self.travel("03-08")
+        self.compose_day()
+        self.deliver()
+        self.drain()
+        for invoice in invoices:
+            self.assertIn("mail server does not take", invoice.dunning_explanation)
+        action = self.env.ref("dunning_sequences.dunning_enrollment_action_todo")
+        listed = self.Enrollment.search(safe_eval(action.domain))
+        self.assertEqual(listed.move_id & invoices, invoices)
+        self.assertEqual(listed.sequence_id, sequence)
+        server.active = True
+        self.deliver(self.now().replace(hour=12))
+        self.assertEqual(set(invoices.dunning_enrollment_ids.mapped("state")), {"done"})
 
     def test_while_a_server_is_down_another_one_works(self):
         self._create_default((7,), (14,))
