@@ -49,6 +49,14 @@ PR_SET_PDEATHSIG = 1
 #: What each of the invoices amounts to.
 AMOUNT = 100
 
+STEP = {
+    "name": "S1",
+    "delay": 7,
+    "content": "text",
+    "subject": "Invoice {{ invoice_number }}.",
+    "body": "<p>{{ amount_due }}</p>",
+}
+
 #: Seconds of one SMTP transaction on a busy machine. Who pays in them is reminded all
 #: the same: what was asked before the text cannot be asked again after the dot.
 ONE_MAIL = 1
@@ -251,6 +259,14 @@ def set_up(env, smtp_port, customers):
 
     :return: the ids of the invoices
     """
+    set_up_company(env, smtp_port)
+    invoice_ids = set_up_invoices(env, customers)
+    set_up_sequence(env)
+    return invoice_ids
+
+
+def set_up_company(env, smtp_port):
+    """A company that reminds at any hour, and a mail server."""
     env.company.write(
         {
             "email": "company@torture.example.com",
@@ -260,9 +276,6 @@ def set_up(env, smtp_port, customers):
         }
     )
     set_up_mail_server(env, smtp_port)
-    invoice_ids = set_up_invoices(env, customers)
-    set_up_sequence(env)
-    return invoice_ids
 
 
 def set_up_mail_server(env, smtp_port, **vals):
@@ -379,20 +392,13 @@ def copy_rows(env, records, **changes):
 
 def set_up_sequence(env, **vals):
     """One step, due today, for everybody."""
-    step = {
-        "name": "S1",
-        "delay": 7,
-        "content": "text",
-        "subject": "Invoice {{ invoice_number }}.",
-        "body": "<p>{{ amount_due }}</p>",
-    }
     sequence = env["dunning.sequence"].create(
         {
             "name": "Torture",
             "company_id": env.company.id,
             "user_id": False,
             "catch_up": "first",
-            "step_ids": [Command.create(step)],
+            "step_ids": [Command.create(STEP)],
             **vals,
         }
     )
