@@ -20,9 +20,8 @@ class DunningReminder(models.Model):
 
     def _get_message(self, run, ahead=None):
         """The mail, if it may leave as of now, made before or made now."""
-        if ahead:
-            settled = self._are_moves_settled(ahead.moves)
-            return ahead.message if settled else self._wait_for_moves(run.now)
+        if ahead and self._are_moves_settled(ahead.moves):
+            return ahead.message
         with self.env.cr.savepoint():
             return self._recheck(run) and self._build_message()
 
@@ -48,7 +47,10 @@ class DunningReminder(models.Model):
         return max(self.company_id._dunning_today(now), self.date)
 
     def _wait_for_moves(self, now):
-        self._postpone(now, self.env._("An invoice is being changed."))
+        """For a minute. It is no try: nothing is wrong with the mail server."""
+        self.next_try = now + timedelta(minutes=1)
+        self.failure_reason = self.env._("An invoice is being changed.")
+        self._trigger_later(self.next_try)
         return False
 
     def _wait_for_working_day(self, run):
