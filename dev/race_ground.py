@@ -17,6 +17,7 @@ from dev.race_actions import ACTIONS
 from dev.torture_lib import (
     AMOUNT,
     STEP,
+    connect,
     environment,
     run_cron,
     set_up_company,
@@ -36,6 +37,7 @@ class Ground:
         self.acts = folder / "acts"
         self.leases = folder / "leases"
         self.waits = folder / "waits"
+        self.seed = seed
         self.dice = random.Random(seed)
         self.number = 0
         self.told = {}  # invoice id: what its round was
@@ -50,7 +52,9 @@ class Ground:
             create_sequence(env, "Other", [{"delay": 40}])
             create_sequence(env, "Approval", [{"delay": 7, "mode": "approval"}])
             create_sequence(env, "Clocks", [{"delay": 7}, {"delay": 8}])
-            create_sequence(env, "Races", [{"delay": 7}])  # the last is the default
+            # What is done after its reminder changes less: with another seed it is not.
+            steps = [{"delay": 7}, {"delay": 40}][: 1 + self.seed % 2]
+            create_sequence(env, "Races", steps)  # the last is the default
         Registry(self.database).check_signaling()
         self.quiet()
 
@@ -75,7 +79,12 @@ class Ground:
         return {"dunning_sequence_id": sequence.id}
 
     def quiet(self):
-        """All crons, one after the other, until there is nothing to do."""
+        """All crons, one after the other; nothing waits for a minute to pass."""
+        with connect(self.database) as connection, connection.cursor() as cr:
+            cr.execute(
+                "UPDATE dunning_reminder SET next_try = NULL WHERE state = 'queued'"
+            )
+            connection.commit()
         for name in ("reconcile", "run", "send", "reconcile"):
             run_cron(self.database, name)
 
