@@ -148,6 +148,16 @@ def work_at(ground, offset, seconds):
             run_cron(ground.database, dice.choice(CRONS))
 
 
+def is_locked_out(ground):
+    """Does somebody wait for a lock?"""
+    with connect(ground.database) as connection, connection.cursor() as cr:
+        cr.execute(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock' AND application_name LIKE 'person%'"
+        )
+        return bool(cr.rowcount)
+
+
 def watch_locks(ground):
     """Note how long payments wait for a lock of the engine, until killed."""
     waits = {}
