@@ -25,6 +25,8 @@
         "views/dunning_hold_views.xml",
         "views/dunning_enrollment_views.xml",
         "views/dunning_reminder_views.xml",
+        "views/dunning_answer_views.xml",
+        "views/answer_page_templates.xml",
         "views/account_move_views.xml",
         "views/res_partner_views.xml",
         "views/res_config_settings_views.xml",

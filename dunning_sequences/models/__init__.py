@@ -35,6 +35,8 @@ from . import composed
 from . import statement
 from . import test_message
 from . import outcome
+from . import dunning_answer
+from . import answer_link
 from . import ir_qweb
 from . import mail_template
 from . import account_move

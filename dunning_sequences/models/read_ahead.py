@@ -9,7 +9,6 @@ looked at alone, as if nobody had read ahead.
 
 import contextlib
 import logging
-import random
 import time
 from collections import namedtuple
 
@@ -31,6 +30,9 @@ FRESH = 5
 #: leave once is the lock on its row, and the journal.
 LEASE = 30
 
+#: The database's clock: of several hosts each has its own.
+CLOCK = SQL("(clock_timestamp() AT TIME ZONE 'UTC')")
+
 #: A mail made ahead, when that was, and the versions of what it rests on.
 ReadAhead = namedtuple(
     "ReadAhead", "message since reminder moves enrollments marks marked"
@@ -50,38 +52,43 @@ class DunningReminder(models.Model):
     def _take(self, run):
         """Take the next queued reminders; return False when there are none.
 
-        Those whose worker died come last, and in any order: the mail that it died
-        of must not be in the way of the others.
+        Those whose worker died come last, and one by one: the mail that it died of
+        must not be in the way of the others.
         """
+        fresh = SQL("reminder.leased_until IS NULL")
+        abandoned = SQL("reminder.leased_until < %s", CLOCK)
+        run.taken = self._take_some(run, fresh, BATCH) or self._take_some(
+            run, abandoned, 1
+        )
+        run.all_taken += run.taken
+        run.ahead = {}
+        return bool(run.taken)
+
+    @api.model
+    def _take_some(self, run, which, limit):
+        """Return the ids of those that this worker has from now on, for a while."""
         self.env.flush_all()
         rows = self.env.execute_query(
             SQL(
                 """
                 WITH free AS (
-                    %(leasable)s
-                       AND COALESCE(reminder.leased_until, '-infinity') < %(clock)s
+                    %(leasable)s AND %(which)s
                   ORDER BY reminder.leased_until NULLS FIRST, reminder.id
                      LIMIT %(limit)s FOR NO KEY UPDATE OF reminder SKIP LOCKED)
                 UPDATE dunning_reminder
                    SET leased_until = %(clock)s + %(lease)s * INTERVAL '1 second'
                   FROM free WHERE free.id = dunning_reminder.id
-             RETURNING free.id, free.leased_until IS NOT NULL
+             RETURNING free.id
                 """,
-                leasable=self._get_leasable_sql(
-                    run, SQL("reminder.id, reminder.leased_until")
-                ),
-                clock=SQL("(clock_timestamp() AT TIME ZONE 'UTC')"),  # of no host
-                limit=BATCH,
+                leasable=self._get_leasable_sql(run, SQL("reminder.id")),
+                which=which,
+                clock=CLOCK,
+                limit=limit,
                 lease=LEASE,
             )
         )
         self.env.invalidate_all(flush=False)
-        run.taken = sorted(reminder_id for reminder_id, _died in rows)
-        if any(died for _id, died in rows):
-            random.shuffle(run.taken)
-        run.all_taken += run.taken
-        run.ahead = {}
-        return bool(run.taken)
+        return sorted(reminder_id for (reminder_id,) in rows)
 
     @api.model
     def _give_back(self, run):

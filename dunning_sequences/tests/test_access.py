@@ -116,6 +116,7 @@ OVERRIDDEN = {
 #: Who may read, write, create and delete the records of each model of ours.
 MODELS = {
     "dunning.analysis": (READ, NOBODY, NOBODY, NOBODY),
+    "dunning.answer": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.attempt": (("admin",), NOBODY, NOBODY, NOBODY),
     "dunning.day": (("admin",), NOBODY, NOBODY, NOBODY),
     "dunning.enrollment": (READ, NOBODY, NOBODY, NOBODY),
@@ -336,10 +337,14 @@ class TestAccess(HttpCase, DunningCommon):
         }
         hold = {"partner_id": self.other_customer.id, "company_id": self.company.id}
         reminder = self.get_last_reminder(self.invoice)
+        said = {"kind": "paid", "date": self.today(), "move_ids": self.invoice}
+        answer = self.root["dunning.answer"]._accept(reminder.with_env(self.root), said)
+        answer.hold_id.action_close()
         records.update(
             {
                 "account.move": self.invoice,
                 "res.partner": self.customer,
+                "dunning.answer": answer.with_env(self.env),
                 "dunning.enrollment": self.get_enrollment(self.invoice),
                 "dunning.hold": self.env["dunning.hold"].create(hold),
                 "dunning.reminder": reminder,

@@ -1,0 +1,340 @@
+"""Answer: what a customer says with a click in a reminder, without a login."""
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+from odoo.tools import email_normalize, format_date, plaintext2html
+
+from .outcome import REPLY_DAYS
+
+#: Answers to one reminder in a day; nobody has more to say.
+ANSWERS_A_DAY = 5
+
+#: Days from today until the last day that can be promised.
+PROMISE_DAYS = 60
+
+#: How often a customer can promise the same invoice with a click.
+PROMISES = 2
+
+#: Characters of a text.
+LONGEST_TEXT = 2000
+
+
+class DunningAnswer(models.Model):
+    """Kept as it was given; what follows from it is a hold, a note and an activity."""
+
+    _name = "dunning.answer"
+    _description = "Answer to a Payment Reminder"
+    _order = "id desc"
+    _check_company_auto = True
+
+    reminder_id = fields.Many2one(
+        comodel_name="dunning.reminder",
+        required=True,
+        readonly=True,
+        index=True,
+        ondelete="cascade",
+    )
+    move_ids = fields.Many2many(
+        comodel_name="account.move",
+        relation="dunning_answer_move_rel",
+        column1="answer_id",
+        column2="move_id",
+        string="Invoices",
+        readonly=True,
+        check_company=True,
+    )
+    partner_id = fields.Many2one(
+        related="reminder_id.partner_id", string="Customer", store=True, index=True
+    )
+    company_id = fields.Many2one(
+        comodel_name="res.company", required=True, readonly=True
+    )
+    kind = fields.Selection(
+        selection="_selection_kind", string="Answer", required=True, readonly=True
+    )
+    date = fields.Date(
+        readonly=True, help="The day of the payment that was made, or is promised."
+    )
+    reference = fields.Char(readonly=True, help="How the payment can be found.")
+    reason = fields.Selection(selection="_selection_reason", readonly=True)
+    email = fields.Char(
+        string="Write To",
+        readonly=True,
+        help="Nobody has checked that it belongs to the customer: ask before you "
+        "write there.",
+    )
+    note = fields.Text(readonly=True)
+    hold_id = fields.Many2one(
+        comodel_name="dunning.hold",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+        help="What waits because of the answer.",
+    )
+
+    @api.model
+    def _selection_kind(self):
+        words = {
+            "paid": self.env._("Already paid"),
+            "promise": self.env._("Will pay"),
+            "problem": self.env._("There is a problem"),
+            "address": self.env._("Write to somebody else"),
+        }
+        return list(words.items())
+
+    @api.model
+    def _selection_reason(self):
+        words = {
+            "not_received": self.env._("Goods or services not received"),
+            "defective": self.env._("Not as ordered"),
+            "amount": self.env._("The amount is not right"),
+            "document": self.env._("A document or reference is missing"),
+            "other": self.env._("Something else"),
+        }
+        return list(words.items())
+
+    @api.depends("kind", "partner_id")
+    @api.depends_context("lang")
+    def _compute_display_name(self):
+        kinds = dict(self._selection_kind())
+        for answer in self:
+            said = (kinds.get(answer.kind), answer.partner_id.name)
+            answer.display_name = ": ".join(filter(None, said))
+
+    # ------------------------------------------------------------------------
+    # CHECK
+    # ------------------------------------------------------------------------
+
+    @api.model
+    def _check_values(self, reminder, values):
+        """What a browser sent is what a customer may say.
+
+        :param values: ``kind``, ``move_ids`` and the fields that belong to the kind
+        :raise UserError: in the customer's language
+        """
+        self._check_often_enough(reminder)
+        if not values["move_ids"]:
+            raise UserError(self.env._("Choose the invoices that you answer about."))
+        if len(values.get("note") or "") > LONGEST_TEXT:
+            raise UserError(
+                self.env._(
+                    "Your text is too long: %(count)s characters are enough.",
+                    count=LONGEST_TEXT,
+                )
+            )
+        check = getattr(self, f"_check_{values['kind']}")
+        check(reminder, values)
+
+    @api.model
+    def _get_fields_of(self, kind):
+        """What belongs to each kind of answer."""
+        names = {
+            "paid": ("date", "reference"),
+            "promise": ("date",),
+            "problem": ("reason",),
+            "address": ("email",),
+        }
+        return (*names[kind], "note")
+
+    @api.model
+    def _get_last_promise(self, reminder):
+        """The last day that can be promised. Hook."""
+        return fields.Date.add(reminder.company_id._dunning_today(), days=PROMISE_DAYS)
+
+    @api.model
+    def _check_often_enough(self, reminder):
+        since = fields.Datetime.subtract(fields.Datetime.now(), days=1)
+        given = self.search_count(
+            [("reminder_id", "=", reminder.id), ("create_date", ">=", since)]
+        )
+        if given >= ANSWERS_A_DAY:
+            raise UserError(
+                self.env._(
+                    "You have answered several times today. Please reply to our "
+                    "e-mail instead."
+                )
+            )
+
+    @api.model
+    def _check_paid(self, reminder, values):
+        if not values.get("date"):
+            raise UserError(self.env._("On which day did you pay?"))
+        if values["date"] > reminder.company_id._dunning_today():
+            raise UserError(self.env._("The day of your payment is not over yet."))
+
+    @api.model
+    def _check_promise(self, reminder, values):
+        today = reminder.company_id._dunning_today()
+        last = self._get_last_promise(reminder)
+        if not values.get("date"):
+            raise UserError(self.env._("On which day will you pay?"))
+        if not today <= values["date"] <= last:
+            raise UserError(
+                self.env._(
+                    "Choose a day between %(first)s and %(last)s, or reply to our "
+                    "e-mail.",
+                    first=format_date(self.env, today),
+                    last=format_date(self.env, last),
+                )
+            )
+        for move, promises in self._read_group(
+            [("kind", "=", "promise"), ("move_ids", "in", values["move_ids"].ids)],
+            ["move_ids"],
+            ["__count"],
+        ):
+            if move in values["move_ids"] and promises >= PROMISES:
+                raise UserError(
+                    self.env._(
+                        "You have promised a day for %(invoice)s before. Please reply "
+                        "to our e-mail, so that we find a way.",
+                        invoice=move.name,
+                    )
+                )
+
+    @api.model
+    def _check_problem(self, reminder, values):
+        if values.get("reason") not in dict(self._selection_reason()):
+            raise UserError(self.env._("Tell us what the problem is."))
+        if values["reason"] == "other" and not (values.get("note") or "").strip():
+            raise UserError(self.env._("Tell us in a few words what the problem is."))
+
+    @api.model
+    def _check_address(self, reminder, values):
+        if not email_normalize(values.get("email") or ""):
+            raise UserError(self.env._("Give us one e-mail address to write to."))
+
+    # ------------------------------------------------------------------------
+    # APPLY
+    # ------------------------------------------------------------------------
+
+    @api.model
+    def _accept(self, reminder, values, files=()):
+        """Keep an answer, and do what follows from it: all of it or nothing.
+
+        :param files: (name, content) of what the customer adds
+        :raise UserError: see `_check_values`
+        """
+        # Of two clicks at once, one after the other is counted.
+        reminder.lock_for_update()
+        self._check_values(reminder, values)
+        answer = self.create(
+            {
+                **values,
+                "reminder_id": reminder.id,
+                "company_id": reminder.company_id.id,
+                "move_ids": [(6, 0, values["move_ids"].ids)],
+                "email": email_normalize(values.get("email") or ""),
+            }
+        )
+        reminder.answer = answer.kind
+        in_lang = answer._with_own_lang()
+        in_lang._hold()
+        in_lang._post_notes(files)
+        answer._tell_responsible()
+        return answer
+
+    def _with_own_lang(self):
+        """What we keep is kept in our language, not in the customer's."""
+        lang = self.company_id._get_dunning_lang()
+        return self.with_company(self.company_id).with_context(lang=lang)
+
+    def _hold(self):
+        """Nobody who has answered is reminded of the same as if he had not."""
+        self.ensure_one()
+        self._get_replaced_holds().action_close()
+        self.hold_id = self.env["dunning.hold"].create(self._prepare_hold_vals())
+
+    def _get_replaced_holds(self):
+        """Of what he said before about the same, the last word counts."""
+        before = self.search(
+            [("move_ids", "in", self.move_ids.ids), ("id", "!=", self.id)]
+        )
+        holds = before.hold_id.filtered(
+            lambda hold: not hold.closed_on and hold.move_ids & self.move_ids
+        )
+        return holds._split_for(self.move_ids)
+
+    def _prepare_hold_vals(self):
+        """Hook: override to hold otherwise."""
+        today = self.company_id._dunning_today()
+        week = fields.Date.add(today, days=REPLY_DAYS)
+        kinds = {
+            "paid": ("reply", week),
+            "promise": ("promise", self.date),
+            "problem": ("dispute", False),
+            "address": ("reply", week),
+        }
+        kind, until = kinds[self.kind]
+        currency = self.move_ids.currency_id
+        amount = sum(self.move_ids.mapped("amount_residual"))
+        return {
+            "kind": kind,
+            "move_ids": [(6, 0, self.move_ids.ids)],
+            "company_id": self.company_id.id,
+            "since": today,
+            "until": until,
+            "reason": self._get_summary(),
+            "note": self.note,
+            "amount": amount if len(currency) == 1 else 0,
+            "currency_id": currency[:1].id,
+            "user_id": False,
+        }
+
+    def _get_summary(self):
+        """One line of what was said."""
+        self.ensure_one()
+        said = {
+            "paid": self.env._(
+                "Says: paid on %(date)s", date=format_date(self.env, self.date)
+            ),
+            "promise": self.env._(
+                "Says: will pay on %(date)s", date=format_date(self.env, self.date)
+            ),
+            "problem": dict(self._selection_reason()).get(self.reason),
+            "address": self.env._(
+                "Says: write to %(address)s", address=self.email or ""
+            ),
+        }
+        return ", ".join(filter(None, (said[self.kind], self.reference)))
+
+    def _post_notes(self, files):
+        """On each invoice, with what he added on the first."""
+        self.ensure_one()
+        said = self.env._(
+            "The customer answered a reminder: %(what)s", what=self._get_summary()
+        )
+        body = plaintext2html("\n".join(filter(None, (said, self.note))))
+        for move in self.move_ids:
+            move.message_post(
+                body=body,
+                author_id=self.partner_id.id,
+                subtype_xmlid="mail.mt_note",
+                attachments=list(files) if move == self.move_ids[:1] else [],
+            )
+
+    def _tell_responsible(self):
+        self.ensure_one()
+        user = self.reminder_id._get_responsible()
+        if not user:
+            return
+        answer = self.with_context(lang=user.lang)
+        quietly = self.reminder_id.sequence_id._get_telling_context(user)
+        self.move_ids[:1].with_context(**quietly).activity_schedule(
+            "mail.mail_activity_data_todo",
+            user_id=user.id,
+            summary=answer.env._(
+                "%(customer)s answered: %(what)s",
+                customer=self.partner_id.name,
+                what=answer._get_summary(),
+            ),
+            note=plaintext2html(self.note or ""),
+        )
+
+    @api.constrains("reminder_id", "move_ids")
+    def _check_moves(self):
+        """Only what the reminder was about."""
+        for answer in self:
+            if answer.move_ids - answer.reminder_id.line_ids.move_id:
+                raise ValidationError(
+                    self.env._("The reminder was not about these invoices.")
+                )
