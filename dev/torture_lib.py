@@ -516,8 +516,11 @@ def hurry(database, dice):
 
 def finish(database):
     """Nobody dies any more: what is left is sent, what is unknown is found."""
-    with environment(database) as env:  # they waited for an outage: it is over
-        env.cr.execute("UPDATE dunning_reminder SET next_try = NULL")
+    with environment(database) as env:
+        # They waited for an outage, or for a worker who died: it is over.
+        env.cr.execute(
+            "UPDATE dunning_reminder SET next_try = NULL, leased_until = NULL"
+        )
         env.cr.commit()
     for _round in range(200):
         for name in CRONS:

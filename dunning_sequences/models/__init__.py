@@ -32,6 +32,7 @@ from . import activity
 from . import missing_pdf
 from . import by_hand
 from . import composed
+from . import credit
 from . import statement
 from . import test_message
 from . import outcome

@@ -25,6 +25,10 @@ STATE_DONE = "done"
 STATE_STOPPED = "stopped"
 
 
+#: What only spares the customer: a person may remind him all the same.
+SPARING_REASONS = ("contact_delay", "credits", "min_amount", "not_sent", "statements")
+
+
 class DunningEnrollment(models.Model):
     """One open instalment followed by one sequence.
 
@@ -165,6 +169,7 @@ class DunningEnrollment(models.Model):
             "contact_delay": self.env._("Reminded a short time ago"),
             "leaving": self.env._("Previous reminder about to leave"),
             "statements": self.env._("Bank statements too old"),
+            "credits": self.env._("Credits to allocate"),
             "delayed": self.env._("The mail server does not take the reminder"),
             # A person must act
             "approval": self.env._("Waiting for approval"),
@@ -401,8 +406,7 @@ class DunningEnrollment(models.Model):
                         e.state in ("running", "todo")
                         and e.hold_reason not in PENDING_REASONS.values()
                     )
-                    or e.hold_reason
-                    in ("contact_delay", "min_amount", "not_sent", "statements")
+                    or e.hold_reason in SPARING_REASONS
                 )
             )
         )

@@ -156,7 +156,8 @@ class DunningMark(models.Model):
                   JOIN dunning_enrollment others USING (company_id, partner_id)
                   JOIN dunning_sequence sequence ON sequence.id = others.sequence_id
                  WHERE others.state NOT IN ('stopped', 'done')
-                   AND (sequence.min_amount > 0 OR sequence.min_contact_days > 0)
+                   AND (sequence.min_amount > 0 OR sequence.min_contact_days > 0
+                        OR others.hold_reason = 'credits')
                 """,
                 moves=list(ids["move"] | ids["posted"]),
                 partners=list(ids["partner"]),

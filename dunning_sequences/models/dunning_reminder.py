@@ -310,19 +310,23 @@ class DunningReminder(models.Model):
 
     def _render_invoice_table(self, lines):
         """What is due; as information, what else is overdue or being clarified."""
-        others, apart = self._split_information()
-        rows = [self._prepare_table_row(r.move_id, r.due_date, r.amount) for r in lines]
         return self.env["ir.qweb"]._render(
             "dunning_sequences.reminder_invoice_table",
-            {
-                "rows": rows,
-                "total": len(rows) > 1 and self._format_totals(rows),
-                "others": others,
-                "overdue": others and self._format_totals(rows + others),
-                "apart": apart,
-            },
+            self._prepare_table_values(lines),
             lang=self.env.lang,
         )
+
+    def _prepare_table_values(self, lines):
+        """Hook: override to show more."""
+        others, apart = self._split_information()
+        rows = [self._prepare_table_row(r.move_id, r.due_date, r.amount) for r in lines]
+        return {
+            "rows": rows,
+            "total": len(rows) > 1 and self._format_totals(rows),
+            "others": others,
+            "overdue": others and self._format_totals(rows + others),
+            "apart": apart,
+        }
 
     def _prepare_table_row(self, move, due_date, amount):
         """Hook: override to show more of an instalment."""

@@ -336,6 +336,7 @@ class DunningSequence(models.Model):
             "require_sent",
             "min_amount",
             "min_contact_days",
+            "credit_policy",
             "excluded_payment_method_ids",
         }
 

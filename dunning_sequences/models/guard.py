@@ -41,6 +41,7 @@ class DunningEnrollment(models.Model):
         contacts = self._get_last_contacts(due, sequences.values())
         recipients = self._get_recipients(due)
         self._read_statements(due)
+        self._note_credits(due)
         for row in due:
             verdict = self._get_verdict(
                 row,
@@ -69,6 +70,8 @@ class DunningEnrollment(models.Model):
         step = self.env["dunning.sequence.step"].browse(row["decision"]["next_step_id"])
         if step.mode == "auto" and row["old_statements"]:
             return "held", "statements", None
+        if row["held_by_credits"]:
+            return "held", "credits", None
         days = sequence.min_contact_days
         if days and contact and contact < row["today"] and not self._is_notice(row):
             until = contact + timedelta(days=days - 1)
@@ -118,28 +121,35 @@ class DunningEnrollment(models.Model):
         if not any(sequence.min_amount for sequence in sequences):
             return amounts
         for company_id, today, partner_ids in self._get_customers(rows):
-            for partner_id, amount in self.env.execute_query(
-                SQL(
-                    """
-                    SELECT move.commercial_partner_id, SUM(line.amount_residual)
-                      FROM account_move_line line
-                      JOIN account_move move ON move.id = line.move_id
-                     WHERE move.company_id = %s AND move.state = 'posted'
-                       AND move.move_type IN ('out_invoice', 'out_receipt')
-                       AND move.payment_state IN ('not_paid', 'partial')
-                       AND move.commercial_partner_id = ANY(%s)
-                       AND line.display_type = 'payment_term'
-                       AND COALESCE(line.date_maturity, move.invoice_date_due,
-                                    move.invoice_date, move.date) <= %s
-                  GROUP BY 1
-                    """,
-                    company_id,
-                    partner_ids,
-                    today,
-                )
-            ):
-                amounts[company_id, partner_id] = float(amount)
+            due = self._read_due_amounts(company_id, today, partner_ids)
+            for partner_id, amount in due.items():
+                amounts[company_id, partner_id] = amount
         return amounts
+
+    @api.model
+    def _read_due_amounts(self, company_id, today, partner_ids):
+        """Return {customer id: residual due, in company currency}."""
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT move.commercial_partner_id, SUM(line.amount_residual)
+                  FROM account_move_line line
+                  JOIN account_move move ON move.id = line.move_id
+                 WHERE move.company_id = %s AND move.state = 'posted'
+                   AND move.move_type IN ('out_invoice', 'out_receipt')
+                   AND move.payment_state IN ('not_paid', 'partial')
+                   AND move.commercial_partner_id = ANY(%s)
+                   AND line.display_type = 'payment_term'
+                   AND COALESCE(line.date_maturity, move.invoice_date_due,
+                                move.invoice_date, move.date) <= %s
+              GROUP BY 1
+                """,
+                company_id,
+                list(partner_ids),
+                today,
+            )
+        )
+        return {partner_id: float(amount) for partner_id, amount in rows}
 
     @api.model
     def _get_last_contacts(self, rows, sequences):

@@ -165,6 +165,8 @@ class DunningReminder(models.Model):
         """
         Enrollment = self.env["dunning.enrollment"].sudo()
         rows = Enrollment._read_instalments(lines.move_id.ids, today, {})
+        if not only_over:
+            Enrollment._note_credits(rows)
         by_key = {(row["move_id"], row["due_date"]): row for row in rows}
         objections, amounts = {}, {}
         for line in lines:

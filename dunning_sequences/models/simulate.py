@@ -106,6 +106,7 @@ class Memory:
         self.contacts = {}
         #: {invoice id: recipients}: they are the same every day
         self.recipients = {}
+        self.credits = defaultdict(dict)
 
 
 class DunningEnrollment(models.Model):
@@ -436,6 +437,18 @@ class DunningEnrollment(models.Model):
             row["old_statements"] = False
         super()._read_statements([row for row in rows if row["today"] == memory.today])
         return None
+
+    @api.model
+    def _read_credits(self, company_id, partner_ids):
+        """Nobody knows what is allocated tomorrow: they are read once."""
+        memory = self.env.context.get("dunning_memory")
+        if not memory:
+            return super()._read_credits(company_id, partner_ids)
+        known = memory.credits[company_id]
+        new = [id_ for id_ in partner_ids if id_ not in known]
+        if new:
+            known.update(super()._read_credits(company_id, new))
+        return known
 
     @api.model
     def _get_last_contacts(self, rows, sequences):

@@ -9,6 +9,7 @@ from . import test_holds
 from . import test_calendar
 from . import test_channels
 from . import test_compose
+from . import test_credits
 from . import test_deliver
 from . import test_safety
 from . import test_schema

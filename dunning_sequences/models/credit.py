@@ -1,0 +1,155 @@
+"""Credit: what a customer has in his favour, and nobody has allocated yet.
+
+Credit notes and payments of the same customer and company. A sequence waits until they
+are allocated, names them in its mails, or says nothing of them. Whoever owes nothing
+when all is counted is not reminded, unless they are ignored.
+"""
+
+from odoo import api, fields, models
+from odoo.tools import format_date, formatLang
+
+
+class DunningSequence(models.Model):
+    _inherit = "dunning.sequence"
+
+    credit_policy = fields.Selection(
+        selection=[
+            ("hold", "Wait until they are allocated"),
+            ("mention", "Mention them, with what remains"),
+            ("ignore", "Say nothing of them"),
+        ],
+        string="Open Credits",
+        default="mention",
+        required=True,
+        help="When the customer has credit notes or payments that are not allocated to "
+        "an invoice yet. If they cover all that is due, reminders wait, unless they "
+        "are ignored.",
+    )
+
+
+class DunningEnrollment(models.Model):
+    _inherit = "dunning.enrollment"
+
+    @api.model
+    def _read_credits(self, company_id, partner_ids):
+        """Return {customer's id: open items in his favour}."""
+        lines = (
+            self.env["account.move.line"]
+            .sudo()
+            .search(
+                [
+                    ("company_id", "=", company_id),
+                    ("partner_id.commercial_partner_id", "in", list(partner_ids)),
+                    ("account_id.account_type", "=", "asset_receivable"),
+                    ("account_id.non_trade", "=", False),
+                    ("parent_state", "=", "posted"),
+                    ("reconciled", "=", False),
+                    ("amount_residual", "<", 0),
+                ],
+                order="date, id",
+            )
+        )
+        grouped = lines.grouped(lambda line: line.partner_id.commercial_partner_id.id)
+        return {id_: grouped.get(id_, lines.browse()) for id_ in partner_ids}
+
+    @api.model
+    def _note_credits(self, rows):
+        """Note on each row whether its customer's credits hold it."""
+        sequences = self.env["dunning.sequence"].browse(
+            {row["wanted_id"] for row in rows if row["wanted_id"]}
+        )
+        policies = {sequence.id: sequence.credit_policy for sequence in sequences}
+        asking = [
+            row for row in rows if policies.get(row["wanted_id"], "ignore") != "ignore"
+        ]
+        known = self._get_credits_and_dues(asking)
+        for row in rows:
+            key = (row["move_company_id"], row["commercial_partner_id"])
+            credit, due = known.get(key, (0, 0))
+            policy = policies.get(row["wanted_id"])
+            row["held_by_credits"] = bool(credit) and (
+                policy == "hold"
+                or (policy == "mention" and credit >= max(due, float(row["residual"])))
+            )
+
+    @api.model
+    def _get_credits_and_dues(self, rows):
+        """Return {(company id, customer id): (in his favour, due)}.
+
+        In company currency; only of customers who have something in their favour.
+        """
+        known = {}
+        for company_id, today, partner_ids in self._get_customers(rows):
+            found = self._read_credits(company_id, partner_ids)
+            with_credits = [id_ for id_ in partner_ids if found[id_]]
+            if not with_credits:
+                continue
+            dues = self._read_due_amounts(company_id, today, with_credits)
+            for id_ in with_credits:
+                credit = -sum(found[id_].mapped("amount_residual"))
+                known[company_id, id_] = (credit, dues.get(id_, 0))
+        return known
+
+
+class DunningReminder(models.Model):
+    _inherit = "dunning.reminder"
+
+    credit_ids = fields.Many2many(
+        comodel_name="account.move.line",
+        string="Open Credits",
+        compute="_compute_credit_ids",
+        help="Credit notes and payments that the table shows, with what remains.",
+    )
+
+    @api.depends("partner_id", "company_id", "sequence_id", "date")
+    def _compute_credit_ids(self):
+        """Asked anew, as what else is overdue: see `information_ids`."""
+        self.credit_ids = False
+        mentioning = self.filtered(lambda reminder: reminder._is_mentioning_credits())
+        for company, reminders in mentioning.grouped("company_id").items():
+            found = self.env["dunning.enrollment"]._read_credits(
+                company.id, reminders.partner_id.ids
+            )
+            for reminder in reminders:
+                reminder.credit_ids = found[reminder.partner_id.id]
+
+    def _is_mentioning_credits(self):
+        """What a person composed is about what he chose. Hook."""
+        self.ensure_one()
+        mentions = self.sequence_id.credit_policy == "mention"
+        return mentions and bool(self.partner_id) and not self.composed
+
+    def _get_objection(self, row):
+        """Who sends by hand knows what he does."""
+        objection = super()._get_objection(row)
+        if not objection and self.origin != "manual" and row.get("held_by_credits"):
+            return "credits"
+        return objection
+
+    def _get_fingerprint_facts(self):
+        facts = super()._get_fingerprint_facts()
+        for line in self.credit_ids:
+            amount = line.currency_id.round(line.amount_residual_currency)
+            facts += [line.id, amount]
+        return facts
+
+    def _prepare_table_values(self, lines):
+        """What is due, less what he has in his favour."""
+        values = super()._prepare_table_values(lines)
+        rows = [self._prepare_credit_row(line) for line in self.credit_ids]
+        due = values["rows"] + values["others"]
+        net = rows and self._format_totals(due + rows)
+        return {**values, "credits": rows, "net": net}
+
+    def _prepare_credit_row(self, line):
+        """A row of the table, with a negative amount. Hook."""
+        amount, currency = line.amount_residual_currency, line.currency_id
+        return {
+            "name": line.move_id.name,
+            "url": "",
+            "invoice_date": format_date(self.env, line.date),
+            "due_date": "",
+            "amount": formatLang(self.env, amount, currency_obj=currency),
+            "value": amount,
+            "currency": currency,
+        }
