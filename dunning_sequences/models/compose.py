@@ -582,7 +582,7 @@ class DunningReminder(models.Model):
             """,
             [messages.ids],
         )
-        messages.invalidate_recordset(["body"])
+        messages.invalidate_recordset(["body", "preview"])
 
     def _prepare_message_vals(self):
         self.ensure_one()

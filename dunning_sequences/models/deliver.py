@@ -1,14 +1,16 @@
 """Deliver: hand reminders over to the mail server, each one once.
 
 Our own queue, because Odoo's gives up for good when the server is down and sends
-twice when it is killed at the wrong moment. Any number of workers can deliver: a
-reminder is leased by the lock on its row, for one transaction, so that a lease
-ends by itself when its worker dies. Who may leave is asked, and the mails are made,
-for some at once: see `read_ahead`; `recheck` asks for one, `hand_over` sends it.
+twice when it is killed at the wrong moment. Any number of workers can deliver. A
+worker takes some for a while (`read_ahead`: who may leave is asked, and the mails are
+made, for all of them at once), and hands each over under the lock on its row, in a
+transaction of its own, which ends by itself when the worker dies. `recheck` asks for
+one, `hand_over` sends it.
 
 The order of events decides, and each is safe to be the last one:
 
-1. lock the reminder and its invoices, ask again whether it may leave;
+1. lock the reminder, see that nobody is changing its invoices, ask again whether it
+   may leave (or see that nothing was written since its mail was made);
 2. talk to the server up to the last line of the message;
 3. journal the hand-over, durably (`dunning.attempt`);
 4. send the dot; the server takes the message;
@@ -42,6 +44,12 @@ LOOK_AHEAD = timedelta(days=LONGEST_BREAK)
 DOUBT_AFTER = timedelta(minutes=15)
 
 
+#: See `_get_server_key`.
+SERVER_KEY = SQL(
+    "(COALESCE(sequence.mail_server_id, 0) || ' ' || COALESCE(reminder.email_from, ''))"
+)
+
+
 class _DeliveryRun:
     """What one run of the delivery remembers from reminder to reminder."""
 
@@ -54,13 +62,17 @@ class _DeliveryRun:
         self.all_taken = []
         self.ahead = {}  # mails that were made ahead, by reminder id
         self.looked_at = []  # ids: each is tried once a run
-        self.down = {}  # why, by id of mail servers that do not answer; 0: the default
+        self.down = {}  # why, by key of the mail servers that do not answer
         self.langs = {}  # in which reasons are kept, by id of company
         self.days_off = {}
         self.connections = {}
         self.errors = {}  # of those that could not be made
         self.proven = set()  # ids of connections that a mail went through
         self.sessions = contextlib.ExitStack()
+
+    def get_waiting(self):
+        """Those of this batch that still have to leave."""
+        return [id_ for id_ in self.taken if id_ not in self.looked_at]
 
     def get_days_off(self, sequence, today):
         key = (sequence.id, today)
@@ -93,16 +105,19 @@ class DunningReminder(models.Model):
         left = self._count_queued(moment, companies)
         run = _DeliveryRun(moment, companies, left)
         with run.sessions:
-            while run.has_time and (
-                Enrollment._in_own_transaction(self._take, run) is not False
+            while run.has_time and self._or_soon(
+                run, Enrollment._in_own_transaction(self._take, run)
             ):
                 self._deliver_taken(run)
-        for server_id, reason in run.down.items():
-            Enrollment._in_own_transaction(self._tell_waiting, run, server_id, reason)
+        for key, reason in run.down.items():
+            Enrollment._in_own_transaction(self._tell_waiting, run, key, reason)
         looked_at = self.browse(run.looked_at)
         Enrollment._in_own_transaction(self._give_back, run)
-        Enrollment._in_own_transaction(self._reconcile_delivered, looked_at, moment)
-        Enrollment._commit_progress(remaining=0 if run.has_time else max(run.left, 0))
+        if not Enrollment._in_own_transaction(
+            self._reconcile_delivered, looked_at, moment
+        ):
+            self.env["dunning.mark"]._trigger_drain()
+        Enrollment._commit_progress(remaining=0 if run.has_time else max(run.left, 1))
         return looked_at
 
     @api.model
@@ -113,28 +128,50 @@ class DunningReminder(models.Model):
         Enrollment._in_own_transaction(self._read_ahead, run)
         Enrollment._commit_progress()
         for reminder_id in run.taken:
-            Enrollment._in_this_transaction(self._deliver_one, run, reminder_id)
+            if not run.connections:  # hung up: not while a reminder is locked either
+                Enrollment._in_own_transaction(self._connect_all, run)
+                Enrollment._commit_progress()
+            self._or_soon(
+                run,
+                Enrollment._in_this_transaction(self._deliver_one, run, reminder_id),
+            )
             run.left -= 1
             if not Enrollment._commit_progress(1, remaining=max(run.left, 1)):
                 run.has_time = False
                 return
 
     @api.model
+    def _or_soon(self, run, result):
+        """What collided with somebody else, and has no result, is tried again soon."""
+        if result is None:
+            self._trigger_later(run.now + timedelta(minutes=BACK_OFF[0]))
+        return result
+
+    @api.model
+    def _trigger_later(self, moment):
+        cron = self.env.ref("dunning_sequences.ir_cron_dunning_send")
+        cron.sudo()._trigger(at=moment)
+
+    @api.model
     def _deliver_one(self, run, reminder_id):
+        """Deliver one of those taken, if it is still there to be delivered.
+
+        :return: True
+        """
         ahead = run.ahead.get(reminder_id)
         reminder, version = self._lease(run, reminder_id)
         if not reminder:
-            return
+            return True
         run.looked_at.append(reminder.id)
         if ahead and not self._is_still_true(ahead, version):
             ahead = None
         if not reminder._deliver_leased(run, ahead):
-            server = reminder.sequence_id.mail_server_id
-            run.down[server.id or 0] = reminder.failure_reason
+            run.down[reminder._get_server_key()] = reminder.failure_reason
             self._trigger_later(run.now + timedelta(minutes=BACK_OFF[0]))
+        return True
 
     @api.model
-    def _tell_waiting(self, run, server_id, reason):
+    def _tell_waiting(self, run, key, reason):
         """One was tried, many wait behind it: for the same reason, so say so.
 
         They keep their turn: the first that may leave tries again in a minute.
@@ -151,13 +188,14 @@ class DunningReminder(models.Model):
                         WHERE reminder.state = 'queued'
                           AND reminder.failure_reason IS NULL
                           AND reminder.company_id = ANY(%(companies)s)
-                          AND COALESCE(sequence.mail_server_id, 0) = %(server)s
+                          AND %(key)s = %(server)s
                           FOR NO KEY UPDATE OF reminder SKIP LOCKED)
              RETURNING waiting.id
                 """,
                 reason=reason,
                 companies=run.companies.ids,
-                server=server_id,
+                key=SERVER_KEY,
+                server=key,
             )
         )
         self.env.invalidate_all(flush=False)
@@ -211,7 +249,7 @@ class DunningReminder(models.Model):
              WHERE reminder.state = 'queued'
                AND (reminder.next_try IS NULL OR reminder.next_try <= %s)
                AND reminder.company_id = ANY(%s)
-               AND COALESCE(sequence.mail_server_id, 0) != ALL(%s)
+               AND %s != ALL(%s)
                AND reminder.id != ALL(%s)
                AND NOT EXISTS (
                    SELECT 1 FROM dunning_attempt attempt
@@ -221,6 +259,7 @@ class DunningReminder(models.Model):
             columns,
             run.now,
             run.companies.ids,
+            SERVER_KEY,
             list(run.down),
             run.looked_at,
         )
@@ -265,6 +304,7 @@ class DunningReminder(models.Model):
             self.env["dunning.enrollment"]._reconcile(
                 group.line_ids.move_id, company._dunning_today(now)
             )
+        return True
 
     # ------------------------------------------------------------------------
     # RECOVER

@@ -4,6 +4,10 @@ from odoo.tools import SQL
 #: What a mark can name, and how the invoices concerned are found from it.
 KINDS = ("move", "posted", "partner", "company", "sequence")
 
+#: Left in place of marks that were drained: who has not seen it knows that some are
+#: gone. A day later nobody asks any more.
+DRAINED = "drained"
+
 
 class DunningMark(models.Model):
     """Something changed: the invoices concerned must be looked at again.
@@ -97,7 +101,9 @@ class DunningMark(models.Model):
         self.env.cr.precommit.run()
         rows = self.env.execute_query(
             SQL(
-                "SELECT id, kind, res_id, day FROM dunning_mark ORDER BY id LIMIT %s",
+                "SELECT id, kind, res_id, day FROM dunning_mark WHERE kind = ANY(%s)"
+                " ORDER BY id LIMIT %s",
+                list(KINDS),
                 limit,
             )
         )
@@ -111,7 +117,19 @@ class DunningMark(models.Model):
     @api.model
     def _forget(self, mark_ids):
         """The invoices were looked at. To look twice does no harm, never would."""
-        self.env.cr.execute("DELETE FROM dunning_mark WHERE id = ANY(%s)", [mark_ids])
+        if mark_ids:
+            self.env.cr.execute(
+                "DELETE FROM dunning_mark WHERE id = ANY(%s);"
+                "INSERT INTO dunning_mark (kind, res_id, day) VALUES (%s, 0, now())",
+                [mark_ids, DRAINED],
+            )
+
+    @api.autovacuum
+    def _gc_drained(self):
+        self.env.cr.execute(
+            "DELETE FROM dunning_mark WHERE kind = %s AND day < CURRENT_DATE - 1",
+            [DRAINED],
+        )
 
     @api.model
     def _get_move_ids(self, ids):

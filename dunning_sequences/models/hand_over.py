@@ -1,6 +1,7 @@
 """Hand over: the one SMTP transaction of a reminder, and what the server answers."""
 
 import contextlib
+import logging
 import smtplib
 from datetime import timedelta
 
@@ -14,6 +15,8 @@ from odoo.addons.base.models.ir_mail_server import MailDeliveryException
 
 from ..tools.smtp_journal import AlreadyJournalled, collect_refusals, journal_data
 
+_logger = logging.getLogger(__name__)
+
 #: Minutes to wait after a first, second, third… try in vain.
 BACK_OFF = (1, 5, 15, 60, 240)
 
@@ -24,9 +27,13 @@ class DunningReminder(models.Model):
     @api.model
     def _connect_all(self, run):
         """Before anything is looked at: a slow server makes nothing old."""
-        for reminder in self.sudo().browse(run.taken):
-            with contextlib.suppress(Exception):  # it is raised again where it is told
+        for reminder in self.sudo().browse(run.get_waiting()):
+            try:
                 reminder._get_session(run)
+            except psycopg2.Error:
+                raise
+            except Exception:
+                _logger.debug("No connection", exc_info=True)  # told at its own turn
 
     def _get_session(self, run):
         """Return a connection to the reminder's mail server, kept for the run.
@@ -34,7 +41,7 @@ class DunningReminder(models.Model):
         None in tests without a mail server.
         """
         server = self.sequence_id.mail_server_id
-        key = (server.id, self.email_from)
+        key = self._get_server_key()
         if key in run.errors:
             raise run.errors[key]
         if key not in run.connections:
@@ -51,6 +58,12 @@ class DunningReminder(models.Model):
             if session:
                 run.sessions.callback(self._quit, session)
         return run.connections[key]
+
+    def _get_server_key(self):
+        """Which mail server: the sequence's, else the one that Odoo finds for the
+        sender. See `_get_leasable_sql`.
+        """
+        return f"{self.sequence_id.mail_server_id.id or 0} {self.email_from or ''}"
 
     @staticmethod
     def _quit(session):
@@ -259,11 +272,6 @@ class DunningReminder(models.Model):
             )
             self._trigger_later(reminder.next_try)
         self._mark_moves()  # their status says that it did not leave
-
-    @api.model
-    def _trigger_later(self, moment):
-        cron = self.env.ref("dunning_sequences.ir_cron_dunning_send")
-        cron.sudo()._trigger(at=moment)
 
     def _fail(self, reason):
         """It reached nobody: it does not count, and a person is asked."""

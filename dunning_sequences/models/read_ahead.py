@@ -16,6 +16,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from .compose import CONCURRENCY_ERRORS
+from .dunning_mark import DRAINED
 from .recheck import get_version_sql
 
 _logger = logging.getLogger(__name__)
@@ -55,13 +56,13 @@ class DunningReminder(models.Model):
         Those whose worker died come last, and one by one: the mail that it died of
         must not be in the way of the others.
         """
+        run.taken, run.ahead = [], {}
         fresh = SQL("reminder.leased_until IS NULL")
         abandoned = SQL("reminder.leased_until < %s", CLOCK)
         run.taken = self._take_some(run, fresh, BATCH) or self._take_some(
             run, abandoned, 1
         )
         run.all_taken += run.taken
-        run.ahead = {}
         return bool(run.taken)
 
     @api.model
@@ -73,7 +74,7 @@ class DunningReminder(models.Model):
                 """
                 WITH free AS (
                     %(leasable)s AND %(which)s
-                  ORDER BY reminder.leased_until NULLS FIRST, reminder.id
+                  ORDER BY reminder.leased_until, reminder.id
                      LIMIT %(limit)s FOR NO KEY UPDATE OF reminder SKIP LOCKED)
                 UPDATE dunning_reminder
                    SET leased_until = %(clock)s + %(lease)s * INTERVAL '1 second'
@@ -141,7 +142,7 @@ class DunningReminder(models.Model):
         moves = self._get_current_lines().move_id
         return ReadAhead(
             message=self._build_message(),
-            since=time.monotonic(),
+            since=versions["since"],
             reminder=versions["reminder"][self.id],
             moves={move.id: versions["move"][move.id] for move in moves},
             enrollments={id_: versions["enrollment"].get(id_) for id_ in moves.ids},
@@ -163,6 +164,7 @@ class DunningReminder(models.Model):
         """Read the versions of what these mails rest on, before it is read."""
         moves = self.line_ids.move_id
         return {
+            "since": time.monotonic(),
             "reminder": self._read_rows("dunning_reminder", "id", self.ids),
             "move": self._read_rows("account_move", "id", moves.ids),
             "enrollment": self._read_rows("dunning_enrollment", "move_id", moves.ids),
@@ -195,6 +197,7 @@ class DunningReminder(models.Model):
             "partner": partners.ids,
             "sequence": self.sequence_id.ids,
             "company": self.company_id.parent_ids.ids,
+            DRAINED: [0],
         }
 
     @api.model
@@ -202,8 +205,8 @@ class DunningReminder(models.Model):
         """Was nothing written since that the mail rests on?
 
         Payments and edits change the invoices' rows, which is asked where they are
-        locked. Everything else that decides leaves a mark, and when that is gone, or
-        none was needed, has changed the enrollments.
+        locked. Everything else that decides leaves a mark (which may be gone: then
+        marks were drained since), or has changed the enrollments.
 
         :param version: of the reminder, as of now
         """

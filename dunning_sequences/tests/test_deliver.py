@@ -273,6 +273,21 @@ class TestDeliver(DeliverCommon):
         self.deliver_after(minutes=2)
         self.assertEqual(self.get_subjects(), ["B1", "S1", "S1", "S1"])
 
+    def test_a_server_that_is_down_stops_its_own_senders_only(self):
+        """Without a server of its own, Odoo finds one for the sender of a sequence."""
+        sender = "billing@second.example.com"
+        self.mail_server.copy({"from_filter": "second.example.com", "sequence": 1})
+        self._create_default((7,), (14,))
+        other = self._create_sequence([(7,)], prefix="B", email_from=sender)
+        special = self._create_customer("D", dunning_sequence_id=other.id)
+        for customer in (self.customer, self._create_customer("E"), special):
+            self._create_invoice_due("03-01", customer=customer)
+        with self.server_down():
+            self.run_day("03-08")
+        self.assertEqual(self.get_subjects(), ["B1"])
+        self.deliver_after(minutes=2)
+        self.assertEqual(self.get_subjects(), ["B1", "S1", "S1"])
+
     def test_one_connection_for_all_mails_of_a_run(self):
         self._create_default((7,))
         for number in range(5):
