@@ -733,7 +733,7 @@ class TestMarks(DunningCommon):
     # ------------------------------------------------------------------------
 
     def test_holds_open_and_close(self):
-        """Followed at once, since a person looks at the screen; the mark tells a delivery."""
+        """Followed at once: a person looks at the screen. The mark tells a delivery."""
         for fname, value, reason in (
             ("dunning_paused", True, "pause"),
             ("dunning_promise_date", to_date("03-20"), "promise"),
