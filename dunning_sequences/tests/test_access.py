@@ -6,8 +6,10 @@ method or model fails here until somebody has said who may use it.
 
 import inspect
 import json
+import xmlrpc.client
 from contextlib import contextmanager
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 from lxml import etree
 
@@ -18,6 +20,8 @@ from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools import mute_logger
 
 from .common import DunningCommon
+
+PDF = b"%PDF-1.4\n%proof of payment\n"
 
 #: Everybody who has nothing to do with the reminders of the company.
 OUTSIDE = ("public", "stranger", "customer", "employee", "admin", "foreigner")
@@ -915,6 +919,144 @@ class TestAccess(HttpCase, DunningCommon):
             for url in urls[:2]:
                 self.assertEqual(self._fetch(url)[1], 200, url)
             self.assertIn("Told in confidence", self._fetch(urls[0])[0])
+
+    def _call_by_xmlrpc(self, who, records, method, *args):
+        """Return what a program of this user gets; None when it is refused."""
+        login = self.users[who].login
+        args = [records.ids, *args] if records.ids else list(args)
+        params = (self.env.cr.dbname, self.users[who].id, login, records._name)
+        response = self.url_open(
+            "/xmlrpc/2/object",
+            data=xmlrpc.client.dumps((*params, method, args), "execute_kw"),
+            headers={"Content-Type": "text/xml"},
+        )
+        try:
+            ((result,), _name) = xmlrpc.client.loads(response.text)
+        except xmlrpc.client.Fault as fault:
+            self.assertEqual(fault.faultCode, 4, fault.faultString)  # AccessError
+            self.assertNotIn("Told in confidence", str(fault))
+            return None
+        return result
+
+    def _call_by_json2(self, key, records, method, **kwargs):
+        """The same, of a program with a key of this user."""
+        kwargs = {**kwargs, "ids": records.ids} if records.ids else kwargs
+        response = self.url_open(
+            f"/json/2/{records._name}/{method}",
+            data=json.dumps(kwargs),
+            headers={
+                "Content-Type": "application/json",
+                "Authorization": f"bearer {key}",
+            },
+        )
+        if not response.ok:
+            self.assertIn(response.status_code, (403, 404), response.text)
+            self.assertNotIn("Told in confidence", response.text)
+            return None
+        return response.json()
+
+    def _generate_key(self, who):
+        keys = self.env(user=self.users[who])["res.users.apikeys"].sudo()
+        return keys._generate(None, "test", None)
+
+    def test_programs_get_no_more_than_browsers(self):
+        """By XML-RPC, and by /json/2 with a key."""
+        self.sequence.step_ids[0].body = "<p>Told in confidence</p>"
+        self.run_on("03-08")
+        reminder = self.get_last_reminder(self.invoice)
+        Hold = self.env["dunning.hold"]
+        hold = {"partner_id": self.customer.id, "company_id": self.company.id}
+        refused = (
+            (self.invoice, "action_dunning_off", {}),
+            (reminder, "action_skip", {}),
+            (reminder, "read", {"fields": ["body"]}),
+            (reminder, "write", {"vals": {"state": "queued"}}),
+            (reminder, "unlink", {}),
+            (Hold, "create", {"vals_list": [hold]}),
+            (reminder, "_fail", {"reason": "forged"}),
+            (reminder.browse(), "_deliver", {}),
+            (reminder.browse(), "_find_answered", {"token": "x"}),
+            (self.get_enrollment(self.invoice).browse(), "_run", {}),
+        )
+        before = reminder.read(["state", "write_date"])
+        with mute_logger(
+            "odoo.http",
+            "odoo.addons.rpc.controllers.xmlrpc",
+            "odoo.addons.base.models.ir_model",
+            "odoo.addons.base.models.ir_rule",
+        ):
+            for who in ("customer", "employee", "foreigner"):
+                key = self._generate_key(who)
+                self.assertTrue(
+                    self._call_by_xmlrpc(who, self.customer, "read", ["name"])
+                )
+                for records, name, kwargs in refused:
+                    with self.subTest(f"{who}: {records}.{name}"):
+                        args = (who, records, name, *kwargs.values())
+                        self.assertIsNone(self._call_by_xmlrpc(*args))
+                        args = (key, records, name)
+                        self.assertIsNone(self._call_by_json2(*args, **kwargs))
+        self.env.invalidate_all()
+        self.assertEqual(reminder.read(["state", "write_date"]), before)
+        self.assertFalse(self.customer.dunning_hold_ids)
+        self.assertFalse(self.invoice.dunning_policy)
+        read = (reminder, "read")
+        with mute_logger("odoo.addons.rpc.controllers.xmlrpc"):
+            (values,) = self._call_by_xmlrpc("reader", *read, ["body"])
+        self.assertIn("Told in confidence", values["body"])
+        key = self._generate_key("biller")
+        (values,) = self._call_by_json2(key, *read, fields=["body"])
+        self.assertIn("Told in confidence", values["body"])
+        self._call_by_json2(key, self.invoice, "action_dunning_off")
+        self.env.invalidate_all()
+        self.assertEqual(self.invoice.dunning_policy, "none")
+
+    def test_files_and_answers_are_for_whom_they_are(self):
+        """Files of reminders and of answers; the page behind a reminder's link."""
+        theirs, _sequence = self._create_there()
+        self.sequence.attach_statement = True
+        self._create_invoice_due("03-01", 4711)  # one is no statement
+        self.run_on("03-08")
+        reminder = self.get_last_reminder(self.invoice)
+        statement = reminder.mail_message_id.attachment_ids
+        said = {"kind": "paid", "date": self.today(), "move_ids": self.invoice}
+        self.root["dunning.answer"]._accept(
+            reminder.with_env(self.root), said, [("proof.pdf", PDF)]
+        )
+        proof = self.invoice.message_ids.attachment_ids.filtered(
+            lambda file: file.name == "proof.pdf"
+        )
+        self.env.flush_all()
+        files = {statement: statement.raw, proof: PDF}
+        self.assertTrue(all(files.values()))
+        forms = ("/web/content/{}", "/web/content/ir.attachment/{}/raw")
+        forms += ("/web/image/{}", "/web/image/ir.attachment/{}/raw")
+        with mute_logger("odoo.http", "odoo.addons.base.models.ir_rule"):
+            for who in ("public", "stranger", "employee", "foreigner", "reader"):
+                self._login(who)
+                for file, content in files.items():
+                    for form in forms:
+                        url = form.format(file.id)
+                        with self.subTest(f"{who}: {url}"):
+                            found = self.url_open(url, allow_redirects=False).content
+                            # Reading as a picture what is none may give none.
+                            if who != "reader":
+                                self.assertNotIn(content, found)
+                            elif "content" in url:
+                                self.assertIn(content, found)
+        self._check_page_of_another_company(theirs, reminder)
+
+    def _check_page_of_another_company(self, theirs, reminder):
+        """Who is asked by another company learns nothing of what he owes this one."""
+        self._login("public")
+        ours = ("4,711", self.company.name, self.company.email)
+        links = {theirs: self.get_last_reminder(theirs), self.invoice: reminder}
+        for move, asked in links.items():
+            page = self.url_open(urlsplit(asked._get_answer_url()).path).text
+            self.assertIn(f"/my/invoices/{move.id}?", page)
+            for word in ours:
+                self.assertEqual(word in page, asked == reminder, word)
+        self.assertNotIn(self.there.email, page)
 
     def _record_call(self, invoice):
         """Return the note of what was said on the phone."""
