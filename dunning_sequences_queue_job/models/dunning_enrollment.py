@@ -37,6 +37,22 @@ CHUNKS = 10
 RANGE = 200_000
 
 
+class Slice:
+    """The time that a job may take.
+
+    Jobs run inside a request. A browser can put what it likes into the context of a
+    user's action, and must not make that commit halfway: it can send a number, but
+    no object of a class.
+    """
+
+    def __init__(self, seconds):
+        self.until = time.monotonic() + seconds
+
+    def get_left(self):
+        """Return the seconds that are left of it."""
+        return max(self.until - time.monotonic(), 0)
+
+
 def as_job(method):
     """Let a method commit by itself, as in a cron, and be tried again when it must.
 
@@ -47,9 +63,8 @@ def as_job(method):
 
     @functools.wraps(method)
     def job(self, *args):
-        until = time.monotonic() + SLICE
         try:
-            return method(self.with_context(dunning_job_until=until), *args)
+            return method(self.with_context(dunning_job_slice=Slice(SLICE)), *args)
         except (SerializationFailure, DeadlockDetected, LockNotAvailable) as error:
             raise RetryableJobError(str(error)) from error
 
@@ -66,19 +81,16 @@ class DunningEnrollment(models.Model):
     @api.model
     def _is_dispatching(self):
         """Only what a cron starts becomes jobs: who calls from code waits for it."""
-        return bool(
-            self.env.context.get("ir_cron_progress_id")
-            and not self.env["queue.job"]._is_dunning_stuck()
-        )
+        return self._is_in_cron() and not self.env["queue.job"]._is_dunning_stuck()
 
     @api.model
     def _commit_progress(self, processed=0, remaining=None):
         """In a job: commit, and return the seconds that are left of its slice."""
-        until = self.env.context.get("dunning_job_until")
-        if until is None:
+        job = self.env.context.get("dunning_job_slice")
+        if not isinstance(job, Slice):
             return super()._commit_progress(processed, remaining)
         self.env["ir.cron"]._commit_progress()
-        return max(until - time.monotonic(), 0)
+        return job.get_left()
 
     @api.model
     def _get_job_key(self, *names):

@@ -8,7 +8,6 @@ one it was about to send is found by `_recover`.
 """
 
 import math
-import time
 
 from odoo import api, fields, models
 
@@ -49,5 +48,5 @@ class DunningReminder(models.Model):
     def _job_deliver(self):
         """Payment reminders: send"""
         self._deliver()
-        if time.monotonic() > self.env.context["dunning_job_until"]:
+        if not self.env.context["dunning_job_slice"].get_left():
             self.env.ref("dunning_sequences.ir_cron_dunning_send").sudo()._trigger()

@@ -113,6 +113,18 @@ class TestJobs(DunningCommon):
         self.work()
         self.assertEqual(self.get_last_reminder(self.invoice).state, "queued")
 
+    def test_only_jobs_commit_by_themselves(self):
+        Cron = type(self.env["ir.cron"])
+        forged = self.Enrollment.with_context(dunning_job_slice=2**40)
+        with patch.object(Cron, "_commit_progress") as commit:
+            self.assertEqual(forged._commit_progress(), float("inf"))
+            commit.assert_not_called()
+            today = self.env.company._dunning_today()
+            self.root["dunning.enrollment"]._job_compose(
+                self.env.company, today, self.invoice.partner_id.ids, False
+            )
+            commit.assert_called()
+
     def test_without_a_job_runner_the_crons_work(self):
         self.travel("03-08")
         self.run_cron("run")
