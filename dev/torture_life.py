@@ -282,7 +282,11 @@ def uninstall(part):
         with environment(database) as env:
             live(env, port)
             env.cr.commit()
+            stays, goes = get_texts(env)
         leave(part, database)
+        texts = get_ids(database, "mail_message")
+        part.check(stays and stays <= texts, "texts of sent reminders are gone")
+        part.check(goes and not goes & texts, "texts that never left are still there")
         with environment(database) as env:
             use_accounting(env)
             env["mail.mail"].process_email_queue()
@@ -343,6 +347,15 @@ def live(env, port):
     server.smtp_port = port
     states = env["dunning.reminder"]._read_group([], ["state"], ["__count"])
     print("Uninstalled with:", ", ".join(f"{n} {state}" for state, n in states))
+
+
+def get_texts(env):
+    """Return the messages of reminders that (may) have left, and of the others."""
+    reminders = env["dunning.reminder"].search([("mail_message_id", "!=", False)])
+    waiting = reminders.filtered(lambda r: r.state in ("queued", "to_approve"))
+    waiting -= waiting._filter_handed_over()
+    stays = (reminders - waiting).mail_message_id
+    return set(stays.ids), set(waiting.mail_message_id.ids)
 
 
 def leave(part, database):

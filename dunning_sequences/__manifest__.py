@@ -51,6 +51,7 @@
         "web.assets_tests": ["dunning_sequences/static/tests/tours/**/*"],
     },
     "post_init_hook": "post_init_hook",
+    "uninstall_hook": "uninstall_hook",
     "application": False,
     "installable": True,
 }

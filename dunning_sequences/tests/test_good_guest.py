@@ -1,6 +1,7 @@
 from odoo.exceptions import AccessError, ValidationError
 from odoo.tests import new_test_user, tagged
 
+from ..hooks import uninstall_hook
 from .common import DunningCommon
 
 
@@ -132,3 +133,20 @@ class TestGoodGuest(DunningCommon):
         self.travel("06-02", hour=15)
         self.run_day("06-02", hour=15)
         self.assertNext(invoice, "held", reason="older")
+
+    def test_uninstalled_it_leaves_no_text_that_never_left(self):
+        customers = [self._create_customer(name) for name in ("Lost", "Late")]
+        lost, late = (
+            self._create_invoice_due("03-02", customer=customer)
+            for customer in customers
+        )
+        self.run_day("03-08")
+        self.compose_day("03-09")
+        sent, lost, late = (
+            self.get_last_reminder(invoice) for invoice in (self.invoice, lost, late)
+        )
+        self.env["dunning.attempt"]._write_ahead(lost.message_id, 1)
+        messages = [reminder.mail_message_id for reminder in (sent, lost, late)]
+        self.assertTrue(all(messages))
+        uninstall_hook(self.root)
+        self.assertEqual([bool(m.exists()) for m in messages], [True, True, False])
