@@ -12,6 +12,8 @@ from odoo.exceptions import UserError
 from odoo.http import request
 from odoo.tools.mimetypes import guess_mimetype
 
+from ..tools.one_line import one_line
+
 #: What a customer adds: so many files, of so many bytes each, of these kinds.
 FILES = 3
 FILE_SIZE = 8 * 1024 * 1024
@@ -132,8 +134,11 @@ class DunningAnswerPage(http.Controller):
         :raise UserError: for too many, too large, or of a kind that we do not take
         """
         uploads = [f for f in request.httprequest.files.getlist("file") if f.filename]
-        files = [(upload.filename, upload.read(FILE_SIZE + 1)) for upload in uploads]
-        if len(files) > FILES or any(
+        files = [
+            (one_line(upload.filename)[-100:], upload.read(FILE_SIZE + 1))
+            for upload in uploads[:FILES]
+        ]
+        if len(uploads) > FILES or any(
             len(content) > FILE_SIZE or guess_mimetype(content) not in FILE_KINDS
             for _name, content in files
         ):

@@ -266,7 +266,11 @@ class DunningAnswer(models.Model):
         }
         kind, until = kinds[self.kind]
         currency = self.move_ids.currency_id
-        amount = sum(self.move_ids.mapped("amount_residual"))
+        amount = sum(
+            row["value"]
+            for row in self.reminder_id._get_answer_rows()
+            if row["is_open"] and row["move"] in self.move_ids
+        )
         return {
             "kind": kind,
             "move_ids": [(6, 0, self.move_ids.ids)],
