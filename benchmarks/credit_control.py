@@ -12,6 +12,7 @@ from . import database, lib, report
 def get_ours(count):
     def ours(env, clock):
         database.make_due(env, count)
+        env.cr.execute("DELETE FROM dunning_mark")  # of setting it up
         with clock:
             reminders = env["dunning.enrollment"]._run(fields.Date.today())
             env.cr.commit()

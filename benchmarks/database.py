@@ -171,6 +171,7 @@ def enroll(name):
         env.flush_all()
         env.cr.precommit.clear()
         env["dunning.enrollment"]._reconcile_company(company, yesterday())
+        env.cr.execute("DELETE FROM dunning_mark")  # of setting it up
 
 
 def yesterday():
