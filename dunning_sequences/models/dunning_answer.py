@@ -200,7 +200,8 @@ class DunningAnswer(models.Model):
 
     @api.model
     def _check_address(self, reminder, values):
-        if not email_normalize(values.get("email") or ""):
+        email = email_normalize(values.get("email") or "")
+        if not email or self.env["account.move"]._get_dunning_own_addresses([email]):
             raise UserError(self.env._("Give us one e-mail address to write to."))
 
     # ------------------------------------------------------------------------

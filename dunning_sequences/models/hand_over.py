@@ -156,7 +156,8 @@ class DunningReminder(models.Model):
             "headers": repr(
                 {
                     "Auto-Submitted": "auto-generated",
-                    "X-Auto-Response-Suppress": "OOF",
+                    # Not "All": that keeps reports about the delivery back, too.
+                    "X-Auto-Response-Suppress": "OOF, AutoReply",
                     "X-Odoo-Objects": f"account.move-{self.move_id.id}",
                 }
             ),

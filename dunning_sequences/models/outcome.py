@@ -173,33 +173,51 @@ class AccountMove(models.Model):
     _inherit = "account.move"
 
     def _dunning_register_reply(self, message):
-        """Hold what the customer answers to, and tell the responsible."""
+        """Hold what the customer answers to, and tell the responsible: once, however
+        often a machine writes that does not say that it is one.
+        """
         reminder = self._get_dunning_answered(
             self.env.context.get("dunning_answered_message_id")
         )
         if not reminder:
             return
-        company = reminder.company_id
-        today = company._dunning_today()
-        self.env["dunning.hold"].create(
-            {
-                "kind": "reply",
-                "move_ids": [(6, 0, reminder._get_current_lines().move_id.ids)],
-                "company_id": company.id,
-                "since": today,
-                "until": fields.Date.add(today, days=REPLY_DAYS),
-                "reason": message.subject,
-                "user_id": False,
-            }
+        vals = self._prepare_dunning_reply_vals(reminder, message)
+        holds = self.dunning_hold_ids.filtered(
+            lambda hold: (
+                hold.kind == "reply"
+                and not hold.closed_on
+                and hold.until == vals["until"]
+                and set(hold.move_ids.ids) >= set(vals["move_ids"][0][2])
+            )
         )
+        if not holds:
+            self.env["dunning.hold"].create(vals)
         responsible = reminder.sequence_id.user_id
         if responsible:
-            env = self.with_context(lang=responsible.lang).env
-            self.activity_schedule(
-                "mail.mail_activity_data_todo",
-                user_id=responsible.id,
-                summary=env._("The customer answered a reminder"),
-            )
+            self._dunning_tell_of_reply(responsible)
+
+    def _prepare_dunning_reply_vals(self, reminder, message):
+        """Hook: override to hold longer."""
+        company = reminder.company_id
+        today = company._dunning_today()
+        return {
+            "kind": "reply",
+            "move_ids": [(6, 0, reminder._get_current_lines().move_id.ids)],
+            "company_id": company.id,
+            "since": today,
+            "until": fields.Date.add(today, days=REPLY_DAYS),
+            "reason": message.subject,
+            "user_id": False,
+        }
+
+    def _dunning_tell_of_reply(self, responsible):
+        """One activity is enough, until it is done."""
+        env = self.with_context(lang=responsible.lang).env
+        todo = "mail.mail_activity_data_todo"
+        summary = env._("The customer answered a reminder")
+        same = [("summary", "=", summary)]
+        if not self.activity_search([todo], responsible.id, same):
+            self.activity_schedule(todo, user_id=responsible.id, summary=summary)
 
     def _get_dunning_answered(self, message_id):
         """The reminder that a message answers, else the invoice's last one."""
@@ -238,4 +256,27 @@ class AccountMove(models.Model):
         """Did one of us write it: here, or in his mail program?"""
         if message.message_type == "comment":
             return self.env.user._is_internal()
-        return any(not user.share for user in message.author_id.user_ids)
+        email = email_normalize(message.email_from)
+        return (
+            any(not user.share for user in message.author_id.user_ids)
+            or bool(email)
+            and email == email_normalize(self.company_id.email)
+        )
+
+    def _notify_get_recipients(self, message, msg_vals=False, **kwargs):
+        """What answers a reminder is passed on to us, not to the customer who follows
+        his invoice: a machine of his would answer that, too, and so on for ever.
+        """
+        recipients = super()._notify_get_recipients(message, msg_vals, **kwargs)
+        if not self._is_dunning_answer(message.sudo()):
+            return recipients
+        return [recipient for recipient in recipients if not recipient["share"]]
+
+    def _is_dunning_answer(self, message):
+        """Is it a mail from outside that answers a reminder?"""
+        answered = self.env.context.get("dunning_answered_message_id")
+        if message.message_type != "email" or not answered:
+            return False
+        parent = self.env["mail.message"].sudo().browse(answered)
+        reminder = self.env.ref("dunning_sequences.mt_dunning_reminder")
+        return parent.subtype_id == reminder and not self._is_dunning_team(message)

@@ -25,13 +25,64 @@ class AccountMove(models.Model):
         * ``source``: where ``to`` comes from: invoice, last (the last mail about it),
           contacts (the customer's starred ones), address (his invoice address) or
           customer
+
+        Addresses at which this database itself reads mails are left out.
         """
         moves = self.sudo()
         starred = moves._get_dunning_contacts()
         last = moves._get_dunning_last_recipients()
-        return {
+        found = {
             move.id: move._prepare_dunning_recipients(starred, last) for move in moves
         }
+        emails = {
+            email
+            for recipients in found.values()
+            for kind in ("to", "cc", "bcc")
+            for email in recipients[kind]
+        }
+        own = self._get_dunning_own_addresses(emails)
+        if own:
+            for recipients in found.values():
+                self._leave_out_dunning_addresses(recipients, own)
+        return found
+
+    @api.model
+    def _get_dunning_own_addresses(self, emails):
+        """Return which of these are read by this very database: its aliases.
+
+        Who writes to them writes to himself, or makes a document of each reminder.
+        """
+        if not emails:
+            return set()
+        domains = self.env["mail.alias.domain"].sudo().search([])
+        own = set()
+        for name in ("bounce_email", "catchall_email", "default_from_email"):
+            own.update(filter(None, domains.mapped(name)))
+        names = {*domains.mapped("name"), *(email.rpartition("@")[2] for email in own)}
+        addresses = {
+            address
+            for email in emails
+            if any(name in email.lower() for name in names)  # to parse takes long
+            for address in email_normalize_all(email)
+        }
+        if addresses - own:
+            aliases = self.env["mail.alias"].sudo()
+            aliases = aliases.search([("alias_full_name", "in", list(addresses))])
+            own.update(aliases.mapped("alias_full_name"))
+        return addresses & own
+
+    @api.model
+    def _leave_out_dunning_addresses(self, recipients, own):
+        """Take addresses out of a dict of `_get_dunning_recipients`."""
+        for kind in ("to", "cc", "bcc"):
+            recipients[kind] = [
+                email
+                for email in recipients[kind]
+                if own.isdisjoint(email_normalize_all(email))
+            ]
+        recipients["partners"] = recipients["partners"].filtered(
+            lambda partner: partner.email_normalized not in own
+        )
 
     def _prepare_dunning_recipients(self, starred, last):
         """Hook: override to add a source. The first one with an address wins."""

@@ -1,5 +1,7 @@
+from odoo.exceptions import UserError
 from odoo.tests import tagged
 from odoo.tools import file_open, mute_logger
+from odoo.tools.mail import email_normalize_all
 
 from .common import DunningCommon
 
@@ -199,3 +201,107 @@ class TestIncoming(DunningCommon):
         self.assertEqual(self.get_replies(reminder), 0)
         self.drain()
         self.assertNext(reminder.move_id, "running", "03-15 S2")
+
+    # ------------------------------------------------------------------------
+    # NO LOOPS
+    # ------------------------------------------------------------------------
+
+    def get_written_to(self):
+        """Return the addresses of all mails since, also of waiting ones."""
+        mails = self.env["mail.mail"].sudo().search([("id", ">", self.last_mail)])
+        waiting = mails.recipient_ids.mapped("email_normalized")
+        waiting += email_normalize_all(
+            ", ".join(filter(None, mails.mapped("email_to")))
+        )
+        sent = [email for mail in self.sink.mails for email in mail.recipients]
+        return {*waiting, *sent}
+
+    def forget_mails(self):
+        self.sink.clear()
+        self.last_mail = self.env["mail.mail"].sudo().search([], limit=1).id or 0
+
+    def test_a_robot_that_does_not_say_so_gets_no_answer(self):
+        """From another address than the one we wrote to, which follows the invoice."""
+        robot = "robot@customer.example.com"
+        (reminder,) = self.remind("box@customer.example.com")
+        invoice = reminder.move_id
+        invoice.message_subscribe(
+            (reminder.partner_id + self.accountant.partner_id).ids
+        )
+        (mail,) = self.sink.mails
+        self.assertEqual(mail["Auto-Submitted"], "auto-generated")
+        self.assertEqual(mail["X-Auto-Response-Suppress"], "OOF, AutoReply")
+        self.forget_mails()
+        for number in range(5):
+            new = {CUSTOMER: robot, "gmail-0001": f"robot-{number}"}
+            self.receive("reply_gmail", reminder, **new)
+        self.assertEqual(len(invoice.message_ids.filtered(self.is_mail)), 5)
+        self.assertEqual(self.get_replies(reminder), 1)
+        self.assertEqual(len(invoice.activity_ids), 1)
+        self.assertEqual(self.get_written_to(), {self.accountant.email})
+        # It delays the next one by a week, not for ever.
+        self.run_on("03-09..03-20")
+        self.assertReminders(invoice, "03-08 S1", "03-16 S2")
+
+    @staticmethod
+    def is_mail(message):
+        return message.message_type == "email"
+
+    def test_our_own_address_is_not_the_customer(self):
+        """The company's mail box gets copies, and has a robot of its own."""
+        (reminder,) = self.remind("box@customer.example.com")
+        self.forget_mails()
+        self.receive("reply_gmail", reminder, **{CUSTOMER: self.company.email})
+        self.assertEqual(self.get_replies(reminder), 0)
+        self.assertFalse(reminder.move_id.activity_ids)
+        self.assertLessEqual(self.get_written_to(), {reminder.email_to})
+
+    def test_two_servers_remind_each_other(self):
+        """Theirs comes to our catchall: what Odoo answers ends at their return path."""
+        (reminder,) = self.remind("box@customer.example.com")
+        (mail,) = self.sink.mails
+        self.forget_mails()
+        theirs = mail.source.decode().replace(
+            "box@customer.example.com", self.domain.catchall_email
+        )
+        number = reminder.message_id.strip("<>")
+        theirs = theirs.replace(number, f"theirs-{number}")
+        before = self.env["dunning.reminder"].search_count([])
+        for _time in range(2):
+            with mute_logger("odoo.addons.mail.models.mail_thread"):
+                self.root["mail.thread"].message_process(None, theirs)
+            theirs = theirs.replace("theirs-", "again-")
+        self.assertEqual(before, self.env["dunning.reminder"].search_count([]))
+        self.assertFalse(reminder.move_id.activity_ids)
+        self.assertEqual(self.get_replies(reminder), 0)
+        self.assertEqual(self.get_written_to(), {self.domain.bounce_email})
+
+    def test_no_reminder_to_an_address_that_odoo_reads_itself(self):
+        """Catchall, bounces, documents by mail: they wait for a person instead."""
+        self.env["mail.alias"].create(
+            {
+                "alias_name": "bills",
+                "alias_domain_id": self.domain.id,
+                "alias_model_id": self.env["ir.model"]._get_id("account.move"),
+            }
+        )
+        own = [self.domain.catchall_email, self.domain.bounce_email]
+        own.append(f"bills@{self.domain.name}")
+        self.travel("03-02")
+        invoices = self.env["account.move"]
+        for email in own:
+            customer = self._create_customer(email, email=email.title())
+            invoices += self._create_invoice_due("03-01", customer=customer)
+        good = self._create_invoice_due("03-01")
+        good.dunning_email_cc = f"{own[0]}, boss@x.example.com"
+        self.run_on("03-08")
+        for invoice in invoices:
+            self.assertNext(invoice, "todo", "03-08 S1", reason="no_recipient")
+        sent = {tuple(mail.recipients) for mail in self.sink.mails}
+        good_ones = (self.customer.email, "boss@x.example.com")
+        self.assertEqual(sent, {good_ones, (self.accountant.email,)})
+        action = good.action_dunning_compose()
+        wizard = self.env[action["res_model"]].browse(action["res_id"])
+        wizard.email_to = f"Us <{own[2]}>"
+        with self.assertRaisesRegex(UserError, "come back to Odoo"):
+            wizard.action_send()

@@ -43,6 +43,7 @@ class DunningReminderCompose(models.TransientModel):
         self._check_text()
         whom = {line: line._get_whom(self.outcome) for line in lines}
         if self.outcome == "email":
+            self._check_not_ours(whom.values())
             self._keep_contacts(lines, whom)
             self._check_sender()
             if self.attach_invoice:
@@ -445,6 +446,25 @@ class DunningReminderCompose(models.TransientModel):
                 reason = line.lacking or self.env._("Not ticked")
                 left.update(dict.fromkeys(line.move_ids, reason))
         return {**left, **skipped}
+
+    @api.model
+    def _check_not_ours(self, recipients):
+        """:raise UserError: for an address at which Odoo reads mails itself"""
+        emails = {
+            email
+            for whom in recipients
+            for kind in ("to", "cc", "bcc")
+            for email in whom[kind]
+        }
+        own = self.env["account.move"]._get_dunning_own_addresses(emails)
+        if own:
+            raise UserError(
+                self.env._(
+                    "Mails to %(addresses)s come back to Odoo. Type the address of "
+                    "the customer.",
+                    addresses=", ".join(sorted(own)),
+                )
+            )
 
 
 class DunningReminderComposeLine(models.TransientModel):
