@@ -126,6 +126,10 @@ class DunningReminder(models.Model):
             return "credits"
         return objection
 
+    def _prefetch_content(self):
+        super()._prefetch_content()
+        self.credit_ids.mapped("amount_residual_currency")
+
     def _get_fingerprint_facts(self):
         facts = super()._get_fingerprint_facts()
         for line in self.credit_ids:

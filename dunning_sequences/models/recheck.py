@@ -77,6 +77,7 @@ class DunningReminder(models.Model):
 
         :return: ({line id: why not}, {line id: amount due}, {channel: recipients})
         """
+        self._prefetch_content()
         lines = self.line_ids.filtered(lambda line: not line.dropped)
         recipients = {
             channel: lines.move_id._get_dunning_recipients_by(channel)

@@ -129,6 +129,16 @@ class TestQueries(DunningCommon):
     def test_composing_for_many_customers(self):
         """No query for a single reminder: a chunk of them takes as many as a few."""
         self._create_default((7,))
+        self.assertComposingDoesNotGrow()
+
+    def test_composing_from_a_template_for_many_customers(self):
+        template = self.env.ref("dunning_sequences.mail_template_dunning_first")
+        self._create_default(
+            {"delay": 7, "content": "template", "template_id": template.id}
+        )
+        self.assertComposingDoesNotGrow()
+
+    def assertComposingDoesNotGrow(self):
         counts = []
         for batch in self._get_batches():
             with self.count(counts):
