@@ -5,10 +5,12 @@ mail: an answer is given by a form that is sent. It shows what the reminder was 
 and nothing else of anybody.
 """
 
+from datetime import date
+
 from werkzeug.exceptions import NotFound
 
 from odoo import SUPERUSER_ID, fields, http
-from odoo.exceptions import UserError
+from odoo.exceptions import LockError, UserError
 from odoo.http import request
 from odoo.tools.mimetypes import guess_mimetype
 
@@ -17,7 +19,10 @@ from ..tools.one_line import one_line
 #: What a customer adds: so many files, of so many bytes each, of these kinds.
 FILES = 3
 FILE_SIZE = 8 * 1024 * 1024
-FILE_KINDS = ("application/pdf", "image/jpeg", "image/png")
+FILE_KINDS = {"application/pdf": ".pdf", "image/jpeg": ".jpg", "image/png": ".png"}
+
+#: Answers that can come with files.
+WITH_FILES = ("paid", "problem")
 
 #: The page is for whom we wrote to: no search engine, no cache, no referrer.
 HEADERS = {
@@ -40,18 +45,29 @@ class DunningAnswerPage(http.Controller):
         reminder = self._get_reminder(token)
         return self._render(reminder, token, kind=kind, done=done)
 
-    @http.route(ROUTE, type="http", auth="public", methods=["POST"], sitemap=False)
-    def answer(self, token, **post):
+    @http.route(
+        ROUTE,
+        type="http",
+        auth="public",
+        methods=["POST"],
+        sitemap=False,
+        max_content_length=FILES * FILE_SIZE + 2**20,
+    )
+    def answer(self, token, **_kwargs):
         """Keep an answer; what cannot be kept is shown again, with the reason."""
         reminder = self._get_reminder(token)
+        post = self._read_form()
         kind = post.get("kind")
         if not reminder or kind not in dict(reminder._get_answer_kinds()):
             return self._render(reminder, token)
         try:
             with request.env.cr.savepoint():
-                files = self._read_files()
+                reminder.env["dunning.answer"]._check_often_enough(reminder)
+                files = self._read_files() if kind in WITH_FILES else []
                 values = self._read_values(reminder, kind, post)
                 reminder.env["dunning.answer"]._accept(reminder, values, files)
+        except LockError:
+            pass  # tapped twice: the page says what was kept
         except UserError as error:
             return self._render(reminder, token, kind, error=error.args[0], post=post)
         return request.redirect(f"/dunning/answer/{token}?done={kind}")
@@ -70,13 +86,17 @@ class DunningAnswerPage(http.Controller):
     def _render(self, reminder, token, kind=None, **values):
         """One page for all: also for a link that is too old, or nobody's."""
         if not reminder:
-            response = request.render("dunning_sequences.answer_page_gone", {})
+            values = {"lang_of_page": self._get_page_lang()}
+            response = request.render("dunning_sequences.answer_page_gone", values)
             response.status_code = NotFound.code
         else:
             values = self._prepare_values(reminder, token, kind, **values)
             response = request.render("dunning_sequences.answer_page", values)
         response.headers.update(HEADERS)
         return response
+
+    def _get_page_lang(self):
+        return (request.env.lang or "en").replace("_", "-")
 
     def _prepare_values(self, reminder, token, kind, done=None, error=None, post=None):
         """Hook: override to show more."""
@@ -85,14 +105,16 @@ class DunningAnswerPage(http.Controller):
         known = dict(kinds)
         rows = reminder._get_answer_rows()
         return {
-            "res_company": reminder.company_id,  # for the logo of the layout
+            "company": reminder.company_id,
+            "lang_of_page": self._get_page_lang(),
             "reminder": reminder,
             "token": token,
             "rows": rows,
             "open_rows": [row for row in rows if row["is_open"]],
             "kinds": kinds,
             "kind": kind if kind in known else None,
-            "done": done if done in known else None,
+            "done": done if done and done == reminder.answer else None,
+            "said": reminder.answer_ids[:1],
             "error": error,
             "post": post or {},
             "chosen": self._read_ids(),
@@ -108,7 +130,7 @@ class DunningAnswerPage(http.Controller):
         """
         moves = reminder._get_answerable_moves()
         if len(moves) > 1:
-            moves = moves.filtered(lambda move: move.id in self._read_ids())
+            moves = moves.filtered(lambda move: str(move.id) in self._read_ids())
         values = {"kind": kind, "move_ids": moves}
         for name in reminder.env["dunning.answer"]._get_fields_of(kind):
             text = (post.get(name) or "").strip()
@@ -116,12 +138,16 @@ class DunningAnswerPage(http.Controller):
         return values
 
     def _read_ids(self):
-        ids = request.httprequest.form.getlist("move")
-        return {int(text) for text in ids if text.isascii() and text.isdigit()}
+        return set(request.httprequest.form.getlist("move"))
+
+    def _read_form(self):
+        """What was typed: a file of that name is none of it."""
+        form = request.httprequest.form
+        return {name: form[name].replace("\x00", "") for name in form}
 
     def _read_date(self, text):
         try:
-            return fields.Date.to_date(text)
+            return date.fromisoformat(text) if text else False
         except ValueError as error:
             raise UserError(
                 request.env._("“%(text)s” is not a day.", text=text[:20])
@@ -135,7 +161,7 @@ class DunningAnswerPage(http.Controller):
         """
         uploads = [f for f in request.httprequest.files.getlist("file") if f.filename]
         files = [
-            (one_line(upload.filename)[-100:], upload.read(FILE_SIZE + 1))
+            (one_line(upload.filename), self._read_file(upload))
             for upload in uploads[:FILES]
         ]
         if len(uploads) > FILES or any(
@@ -150,4 +176,12 @@ class DunningAnswerPage(http.Controller):
                     size=FILE_SIZE // 1024**2,
                 )
             )
-        return files
+        # By its name a file could be taken for what it is not.
+        return [
+            (f"{name.rpartition('.')[0][-80:]}{FILE_KINDS[guess_mimetype(file)]}", file)
+            for name, file in files
+        ]
+
+    def _read_file(self, upload):
+        upload.seek(0)  # it may have been read by a try that collided
+        return upload.read(FILE_SIZE + 1)

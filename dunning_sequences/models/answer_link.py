@@ -81,7 +81,10 @@ class DunningReminder(models.Model):
             return self.browse()
         reminder = self.sudo().browse(reminder_id).exists()
         return reminder.filtered(
-            lambda r: r.state in ("queued", "sent", "doubtful", "bounced")
+            lambda r: (
+                r.state in ("queued", "sent", "doubtful", "bounced")
+                and r._has_answer_links()
+            )
         )
 
     def _get_answerable_moves(self):
@@ -99,15 +102,32 @@ class DunningReminder(models.Model):
         self.ensure_one()
         lines = self._get_current_lines()
         today = self.company_id._dunning_today()
-        _over, amounts = self._get_objections(lines, today, only_over=True)
-        return [self._prepare_answer_row(line, amounts.get(line.id)) for line in lines]
+        Enrollment = self.env["dunning.enrollment"].sudo()
+        found = Enrollment._read_instalments(lines.move_id.ids, today, {})
+        by_key = {(row["move_id"], row["due_date"]): row for row in found}
+        rows = [
+            self._prepare_answer_row(line, by_key.get((line.move_id.id, line.due_date)))
+            for line in lines
+        ]
+        return [row for row in rows if row]
 
-    def _prepare_answer_row(self, line, amount):
+    def _prepare_answer_row(self, line, row):
         """Hook: override to show more.
 
-        :param amount: what is due of it, None when nothing is
+        That nobody is reminded of it any more does not mean that it is paid: only what
+        is paid is called settled, and what is no invoice any more is not shown.
+
+        :param row: the instalment, None when there is none any more
         """
         move = line.move_id
-        row = self._prepare_table_row(move, line.due_date, amount or 0)
-        can_pay = bool(amount) and move._has_to_be_paid()
-        return {**row, "move": move, "is_open": bool(amount), "can_pay": can_pay}
+        over = row and self.env["dunning.enrollment"]._get_over_reason(row)
+        if not row or over in ("cancelled", "gone"):
+            return None
+        is_open = over not in ("paid", "reversed") and move.state == "posted"
+        amount = float(row["residual_currency"]) if is_open else 0
+        return {
+            **self._prepare_table_row(move, line.due_date, amount),
+            "move": move,
+            "is_open": is_open and amount > 0,
+            "can_pay": is_open and move._has_to_be_paid(),
+        }

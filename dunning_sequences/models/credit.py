@@ -32,22 +32,31 @@ class DunningEnrollment(models.Model):
 
     @api.model
     def _read_credits(self, company_id, partner_ids):
-        """Return {customer's id: open items in his favour}."""
-        lines = (
-            self.env["account.move.line"]
-            .sudo()
-            .search(
-                [
-                    ("company_id", "=", company_id),
-                    ("partner_id.commercial_partner_id", "in", list(partner_ids)),
-                    ("account_id.account_type", "=", "asset_receivable"),
-                    ("account_id.non_trade", "=", False),
-                    ("parent_state", "=", "posted"),
-                    ("reconciled", "=", False),
-                    ("amount_residual", "<", 0),
-                ],
-                order="date, id",
-            )
+        """Return {customer's id: open items in his favour}.
+
+        By accounts and contacts: so it finds Odoo's own index of what is unreconciled.
+        """
+        accounts = self.env["account.account"].sudo()
+        accounts = accounts.search(
+            [
+                ("company_ids", "parent_of", company_id),
+                ("account_type", "=", "asset_receivable"),
+                ("non_trade", "=", False),
+            ]
+        )
+        contacts = self.env["res.partner"].sudo().with_context(active_test=False)
+        contacts = contacts.search([("commercial_partner_id", "in", list(partner_ids))])
+        lines = self.env["account.move.line"].sudo()
+        lines = lines.search(
+            [
+                ("account_id", "in", accounts.ids),
+                ("partner_id", "in", contacts.ids),
+                ("company_id", "=", company_id),
+                ("parent_state", "=", "posted"),
+                ("reconciled", "=", False),
+                ("amount_residual", "<", 0),
+            ],
+            order="date, id",
         )
         grouped = lines.grouped(lambda line: line.partner_id.commercial_partner_id.id)
         return {id_: grouped.get(id_, lines.browse()) for id_ in partner_ids}

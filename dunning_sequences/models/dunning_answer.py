@@ -1,6 +1,6 @@
 """Answer: what a customer says with a click in a reminder, without a login."""
 
-from odoo import api, fields, models
+from odoo import SUPERUSER_ID, api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import email_normalize, format_date, plaintext2html
 
@@ -15,8 +15,15 @@ PROMISE_DAYS = 60
 #: How often a customer can promise the same invoice with a click.
 PROMISES = 2
 
-#: Characters of a text.
+#: How often a customer can answer the same invoice and be left in peace for it.
+HOLDS = 4
+
+#: Days after which a problem that nobody has looked into holds no more.
+PROBLEM_DAYS = 30
+
+#: Characters of a text, a reference, an address.
 LONGEST_TEXT = 2000
+LONGEST_LINE = 140
 
 
 class DunningAnswer(models.Model):
@@ -159,8 +166,11 @@ class DunningAnswer(models.Model):
     def _check_paid(self, reminder, values):
         if not values.get("date"):
             raise UserError(self.env._("On which day did you pay?"))
-        if values["date"] > reminder.company_id._dunning_today():
-            raise UserError(self.env._("The day of your payment is not over yet."))
+        first = min(values["move_ids"].mapped("date"))
+        if not first <= values["date"] <= reminder.company_id._dunning_today():
+            raise UserError(
+                self.env._("Choose a day between that of the invoice and today.")
+            )
 
     @api.model
     def _check_promise(self, reminder, values):
@@ -215,9 +225,14 @@ class DunningAnswer(models.Model):
         :param files: (name, content) of what the customer adds
         :raise UserError: see `_check_values`
         """
-        # Of two clicks at once, one after the other is counted.
-        reminder.lock_for_update()
+        # Two clicks at once would both be the first.
+        (reminder.line_ids.move_id | values["move_ids"]).lock_for_update(
+            allow_referencing=True
+        )
         self._check_values(reminder, values)
+        again = self._find_same(reminder, values)
+        if again:
+            return again
         answer = self.create(
             {
                 **values,
@@ -242,16 +257,53 @@ class DunningAnswer(models.Model):
     def _hold(self):
         """Nobody who has answered is reminded of the same as if he had not."""
         self.ensure_one()
+        if self._is_said_too_often():
+            return
         self._get_replaced_holds().action_close()
         self.hold_id = self.env["dunning.hold"].create(self._prepare_hold_vals())
 
+    @api.model
+    def _find_same(self, reminder, values):
+        """Who taps twice has answered once."""
+        said = {name: value for name, value in values.items() if name != "move_ids"}
+        if said.get("email"):
+            said["email"] = email_normalize(said["email"])
+        answers = self.search(
+            [
+                ("reminder_id", "=", reminder.id),
+                ("hold_id.closed_on", "=", False),
+                ("hold_id", "!=", False),
+                *((name, "=", value or False) for name, value in said.items()),
+            ]
+        )
+        return answers.filtered(lambda answer: answer.move_ids == values["move_ids"])[
+            :1
+        ]
+
+    def _is_said_too_often(self):
+        """Noted and told, but the reminders go on: else they would wait for ever."""
+        held = self._read_group(
+            [("move_ids", "in", self.move_ids.ids), ("hold_id", "!=", False)],
+            ["move_ids"],
+            ["__count"],
+        )
+        return any(move in self.move_ids and n >= HOLDS for move, n in held)
+
     def _get_replaced_holds(self):
-        """Of what he said before about the same, the last word counts."""
+        """Of what he said before about the same, the last word counts.
+
+        But a problem is over when we say so, and what one of us took in hand is his.
+        """
         before = self.search(
             [("move_ids", "in", self.move_ids.ids), ("id", "!=", self.id)]
         )
         holds = before.hold_id.filtered(
-            lambda hold: not hold.closed_on and hold.move_ids & self.move_ids
+            lambda hold: (
+                not hold.closed_on
+                and hold.move_ids & self.move_ids
+                and hold.write_uid.id == SUPERUSER_ID
+                and (hold.kind != "dispute" or self.kind == "problem")
+            )
         )
         return holds._split_for(self.move_ids)
 
@@ -262,7 +314,7 @@ class DunningAnswer(models.Model):
         kinds = {
             "paid": ("reply", week),
             "promise": ("promise", self.date),
-            "problem": ("dispute", False),
+            "problem": ("dispute", fields.Date.add(today, days=PROBLEM_DAYS)),
             "address": ("reply", week),
         }
         kind, until = kinds[self.kind]
@@ -306,20 +358,22 @@ class DunningAnswer(models.Model):
         """On each invoice, with what he added on the first."""
         self.ensure_one()
         said = self.env._(
-            "The customer answered a reminder: %(what)s", what=self._get_summary()
+            "Answered by the link of the reminder to %(address)s, without a login: "
+            "%(what)s",
+            address=self.reminder_id.email_to or "",
+            what=self._get_summary(),
         )
         body = plaintext2html("\n".join(filter(None, (said, self.note))))
         for move in self.move_ids:
             move.message_post(
                 body=body,
-                author_id=self.partner_id.id,
                 subtype_xmlid="mail.mt_note",
                 attachments=list(files) if move == self.move_ids[:1] else [],
             )
 
     def _tell_responsible(self):
         self.ensure_one()
-        user = self.reminder_id._get_responsible()
+        user = self.reminder_id._get_responsible().filtered("active")
         if not user:
             return
         answer = self.with_context(lang=user.lang)

@@ -366,7 +366,7 @@ class DunningReminder(models.Model):
 
     def _has_payment_link(self):
         """Hook: override to decide otherwise."""
-        return self.sequence_id.payment_link
+        return not self.sequence_id or self.sequence_id.payment_link
 
     def _get_payment_url(self, move):
         """Without an amount: the page shows what is open when it is opened."""

@@ -11,8 +11,8 @@ from odoo.tools.misc import hash_sign
 
 from ..controllers.answer import FILE_SIZE
 from ..models.answer_link import ANSWER_DAYS, SCOPE
-from ..models.dunning_answer import ANSWERS_A_DAY, PROMISE_DAYS
-from .common import DunningCommon
+from ..models.dunning_answer import ANSWERS_A_DAY, HOLDS, PROMISE_DAYS
+from .common import DunningCommon, to_date
 
 PDF = b"%PDF-1.4\n%proof of payment\n"
 
@@ -121,12 +121,14 @@ class TestAnswers(HttpCase, DunningCommon):
         self.assertReminders(self.invoice, "03-08 S1", "03-24 S2")
 
     def test_a_payment_that_we_do_not_know_of_holds_a_week(self):
-        proof = ("proof.pdf", PDF, "application/pdf")
+        proof = ("proof.html", PDF, "application/pdf")
         self.say("paid", [proof], date="2026-03-05", reference="RF18", note="")
         (hold,) = self.invoice.dunning_hold_ids
         self.assertEqual((hold.kind, hold.until), ("reply", Date.to_date("2026-03-15")))
         self.assertIn("RF18", hold.reason)
-        self.assertEqual(self.invoice.message_ids[0].attachment_ids.raw, PDF)
+        file = self.invoice.message_ids[0].attachment_ids
+        self.assertEqual((file.name, file.raw), ("proof.pdf", PDF))
+        self.assertEqual(file.mimetype, "application/pdf")
         self.assertFalse(self.other.message_ids[0].attachment_ids)
         self.run_on("03-15")
         self.assertReminders(self.invoice, "03-08 S1")
@@ -136,7 +138,9 @@ class TestAnswers(HttpCase, DunningCommon):
     def test_a_problem_with_one_of_two_lets_the_other_go_on(self):
         self.say("problem", move=self.invoice.id, reason="defective", note="Broken")
         (hold,) = self.invoice.dunning_hold_ids
-        self.assertEqual((hold.kind, hold.until, hold.amount), ("dispute", False, 100))
+        self.assertEqual(
+            (hold.kind, hold.until, hold.amount), ("dispute", to_date("04-07"), 100)
+        )
         self.assertIn("Not as ordered", hold.reason)
         self.assertFalse(self.other.dunning_hold_ids)
         self.run_on("03-15")
@@ -180,7 +184,10 @@ class TestAnswers(HttpCase, DunningCommon):
             ("Choose a day between", "promise", {"date": late}),
             ("is not a day", "promise", {"date": "tomorrow"}),
             ("On which day did you pay?", "paid", {}),
-            ("not over yet", "paid", {"date": "2026-03-09"}),
+            ("Choose a day", "paid", {"date": "2026-03-09"}),
+            ("Choose a day", "paid", {"date": "0001-01-01"}),
+            ("is not a day", "paid", {"date": "2026-03-05junk"}),
+            ("Choose the invoices", "paid", {"date": "2026-03-07", "move": "1" * 5000}),
             ("what the problem is", "problem", {"reason": "mine"}),
             ("in a few words", "problem", {"reason": "other", "note": " "}),
             ("e-mail address", "address", {"email": "nobody"}),
@@ -204,11 +211,46 @@ class TestAnswers(HttpCase, DunningCommon):
         self.assertEqual(len(self.reminder.answer_ids), 2)
 
     def test_nobody_answers_all_day(self):
-        for _number in range(ANSWERS_A_DAY):
-            self.say("paid", date="2026-03-07")
+        for number in range(ANSWERS_A_DAY):
+            self.say("paid", date=f"2026-03-0{number + 2}")
         _response, tree = self.say("paid", date="2026-03-07")
         self.assertIn("several times", self.get_alert(tree))
         self.assertEqual(len(self.reminder.answer_ids), ANSWERS_A_DAY)
+        held = self.reminder.answer_ids.filtered("hold_id")
+        self.assertEqual(len(held), HOLDS, "more than that holds nothing")
+
+    def test_tapped_twice_is_said_once(self):
+        for _time in range(2):
+            _response, tree = self.say("promise", date="2026-03-20")
+            self.assertIn("Thank you", self.get_alert(tree))
+        self.assertEqual(len(self.reminder.answer_ids), 1)
+        self.assertEqual(len(self.invoice.dunning_hold_ids), 1)
+        _response, tree = self.open()
+        self.assertIn("Will pay", self.get_alert(tree), "who comes back sees it")
+
+    def test_a_problem_is_over_when_we_say_so(self):
+        self.say("problem", reason="amount")
+        self.say("address", email="boss@customer.example.com")
+        holds = self.invoice.dunning_hold_ids.filtered(lambda h: not h.closed_on)
+        self.assertIn("dispute", holds.mapped("kind"))
+        self.run_on("03-15", "03-23")
+        self.assertReminders(self.invoice, "03-08 S1")
+
+    def test_no_longer_reminded_does_not_mean_settled(self):
+        self.invoice.dunning_policy = "none"
+        self.other.button_draft()
+        self.env.flush_all()
+        response, tree = self.open()
+        self.assertNotIn("Settled", response.text)
+        self.assertNotIn(self.other.name, response.text.split("<ul")[1])
+        self.assertTrue(tree.xpath("//form"))
+
+    def test_switched_off_old_links_do_not_work_either(self):
+        link = self.get_link()
+        self.sequence.answer_links = False
+        self.env.flush_all()
+        response, _tree = self.open(link)
+        self.assertEqual(response.status_code, 404)
 
     def test_a_link_opens_its_reminder_and_nothing_else(self):
         """Forged, of another kind, for nothing, too old, without the form's token."""
