@@ -21,9 +21,8 @@ HOLDS = 4
 #: Days after which a problem that nobody has looked into holds no more.
 PROBLEM_DAYS = 30
 
-#: Characters of a text, a reference, an address.
-LONGEST_TEXT = 2000
-LONGEST_LINE = 140
+#: Characters of what is typed.
+LONGEST = {"note": 2000, "reference": 140, "email": 254}
 
 
 class DunningAnswer(models.Model):
@@ -122,13 +121,14 @@ class DunningAnswer(models.Model):
         self._check_often_enough(reminder)
         if not values["move_ids"]:
             raise UserError(self.env._("Choose the invoices that you answer about."))
-        if len(values.get("note") or "") > LONGEST_TEXT:
-            raise UserError(
-                self.env._(
-                    "Your text is too long: %(count)s characters are enough.",
-                    count=LONGEST_TEXT,
+        for name, longest in LONGEST.items():
+            if len(values.get(name) or "") > longest:
+                raise UserError(
+                    self.env._(
+                        "Your text is too long: %(count)s characters are enough.",
+                        count=longest,
+                    )
                 )
-            )
         check = getattr(self, f"_check_{values['kind']}")
         check(reminder, values)
 

@@ -194,6 +194,7 @@ class TestAnswers(HttpCase, DunningCommon):
             ("e-mail address", "address", {"email": "a@b.example, c@d.example"}),
             ("Choose the invoices", "paid", {"date": "2026-03-07", "move": "9999999"}),
             ("too long", "paid", {"date": "2026-03-07", "note": "x" * 2001}),
+            ("too long", "paid", {"date": "2026-03-07", "reference": "x" * 141}),
             ("PDF or pictures", "paid", {"date": "2026-03-07", "files": [large]}),
             ("PDF or pictures", "paid", {"date": "2026-03-07", "files": [page]}),
         ):
