@@ -32,9 +32,20 @@ class DunningEnrollment(models.Model):
 
     @api.model
     def _read_credits(self, company_id, partner_ids):
-        """Return {customer's id: open items in his favour}.
+        """Return {customer's id: open items in his favour}."""
+        found = self._group_credits(self._search_credits(company_id, partner_ids))
+        nothing = self.env["account.move.line"]
+        return {id_: found.get(id_, nothing) for id_ in partner_ids}
 
-        By accounts and contacts: so it finds Odoo's own index of what is unreconciled.
+    @api.model
+    def _group_credits(self, lines):
+        return lines.grouped(lambda line: line.partner_id.commercial_partner_id.id)
+
+    @api.model
+    def _search_credits(self, company_id, partner_ids=None):
+        """By accounts and contacts: so it finds Odoo's index of what is unreconciled.
+
+        :param partner_ids: of customers; default: all
         """
         accounts = self.env["account.account"].sudo()
         accounts = accounts.search(
@@ -44,22 +55,28 @@ class DunningEnrollment(models.Model):
                 ("non_trade", "=", False),
             ]
         )
-        contacts = self.env["res.partner"].sudo().with_context(active_test=False)
-        contacts = contacts.search([("commercial_partner_id", "in", list(partner_ids))])
-        lines = self.env["account.move.line"].sudo()
-        lines = lines.search(
-            [
-                ("account_id", "in", accounts.ids),
-                ("partner_id", "in", contacts.ids),
-                ("company_id", "=", company_id),
-                ("parent_state", "=", "posted"),
-                ("reconciled", "=", False),
-                ("amount_residual", "<", 0),
-            ],
-            order="date, id",
+        whose = []
+        if partner_ids is not None:
+            contacts = self.env["res.partner"].sudo().with_context(active_test=False)
+            contacts = contacts.search(
+                [("commercial_partner_id", "in", list(partner_ids))]
+            )
+            whose = [("partner_id", "in", contacts.ids)]
+        return (
+            self.env["account.move.line"]
+            .sudo()
+            .search(
+                [
+                    ("account_id", "in", accounts.ids),
+                    *whose,
+                    ("company_id", "=", company_id),
+                    ("parent_state", "=", "posted"),
+                    ("reconciled", "=", False),
+                    ("amount_residual", "<", 0),
+                ],
+                order="date, id",
+            )
         )
-        grouped = lines.grouped(lambda line: line.partner_id.commercial_partner_id.id)
-        return {id_: grouped.get(id_, lines.browse()) for id_ in partner_ids}
 
     @api.model
     def _note_credits(self, rows):

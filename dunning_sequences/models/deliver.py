@@ -105,10 +105,14 @@ class DunningReminder(models.Model):
         left = self._count_queued(moment, companies)
         run = _DeliveryRun(moment, companies, left)
         with run.sessions:
-            while run.has_time and self._or_soon(
-                run, Enrollment._in_own_transaction(self._take, run)
-            ):
-                self._deliver_taken(run)
+            while run.has_time:
+                taken = Enrollment._in_own_transaction(self._take, run)
+                if taken:
+                    self._deliver_taken(run)
+                elif taken is None:  # another worker took the same: once more
+                    run.has_time = bool(Enrollment._commit_progress())
+                else:
+                    break
         for key, reason in run.down.items():
             Enrollment._in_own_transaction(self._tell_waiting, run, key, reason)
         looked_at = self.browse(run.looked_at)

@@ -106,7 +106,7 @@ class Memory:
         self.contacts = {}
         #: {invoice id: recipients}: they are the same every day
         self.recipients = {}
-        self.credits = defaultdict(dict)
+        self.credits = {}
 
 
 class DunningEnrollment(models.Model):
@@ -444,11 +444,11 @@ class DunningEnrollment(models.Model):
         memory = self.env.context.get("dunning_memory")
         if not memory:
             return super()._read_credits(company_id, partner_ids)
-        known = memory.credits[company_id]
-        new = [id_ for id_ in partner_ids if id_ not in known]
-        if new:
-            known.update(super()._read_credits(company_id, new))
-        return known
+        if company_id not in memory.credits:
+            lines = self._search_credits(company_id)
+            memory.credits[company_id] = self._group_credits(lines)
+        found, nothing = memory.credits[company_id], self.env["account.move.line"]
+        return {id_: found.get(id_, nothing) for id_ in partner_ids}
 
     @api.model
     def _get_last_contacts(self, rows, sequences):

@@ -47,7 +47,7 @@ class TestAnalysis(DunningCommon):
         self.pay_on("03-13", b, 50)  # a part, 5 days after S1
         # On account and matched with nothing: not a payment of the invoice.
         self.env["account.payment"].create(
-            {"partner_id": c.partner_id.id, "amount": 400, "date": "2026-03-13"}
+            {"partner_id": c.partner_id.id, "amount": 300, "date": "2026-03-13"}
         ).action_post()
         self.run_on("03-14..03-16")
         self.pay_on("03-25", b, 30)  # a part, 10 days after S2
