@@ -1,8 +1,7 @@
 """Credit: what a customer has in his favour, and nobody has allocated yet.
 
 Credit notes and payments of the same customer and company. A sequence waits until they
-are allocated, names them in its mails, or says nothing of them. Whoever owes nothing
-when all is counted is not reminded, unless they are ignored.
+are allocated, names them in its mails with what remains, or says nothing of them.
 """
 
 from odoo import api, fields, models
@@ -22,8 +21,7 @@ class DunningSequence(models.Model):
         default="mention",
         required=True,
         help="When the customer has credit notes or payments that are not allocated to "
-        "an invoice yet. If they cover all that is due, reminders wait, unless they "
-        "are ignored.",
+        "an invoice yet.",
     )
 
 
@@ -84,37 +82,18 @@ class DunningEnrollment(models.Model):
         sequences = self.env["dunning.sequence"].browse(
             {row["wanted_id"] for row in rows if row["wanted_id"]}
         )
-        policies = {sequence.id: sequence.credit_policy for sequence in sequences}
-        asking = [
-            row for row in rows if policies.get(row["wanted_id"], "ignore") != "ignore"
-        ]
-        known = self._get_credits_and_dues(asking)
+        holding = sequences.filtered(lambda s: s.credit_policy == "hold").ids
+        asking = [row for row in rows if row["wanted_id"] in holding]
+        known = {
+            (company_id, partner_id)
+            for company_id, _today, partner_ids in self._get_customers(asking)
+            for partner_id, lines in self._read_credits(company_id, partner_ids).items()
+            if lines
+        }
         for row in rows:
-            key = (row["move_company_id"], row["commercial_partner_id"])
-            credit, due = known.get(key, (0, 0))
-            policy = policies.get(row["wanted_id"])
-            row["held_by_credits"] = bool(credit) and (
-                policy == "hold"
-                or (policy == "mention" and credit >= max(due, float(row["residual"])))
+            row["held_by_credits"] = row["wanted_id"] in holding and (
+                (row["move_company_id"], row["commercial_partner_id"]) in known
             )
-
-    @api.model
-    def _get_credits_and_dues(self, rows):
-        """Return {(company id, customer id): (in his favour, due)}.
-
-        In company currency; only of customers who have something in their favour.
-        """
-        known = {}
-        for company_id, today, partner_ids in self._get_customers(rows):
-            found = self._read_credits(company_id, partner_ids)
-            with_credits = [id_ for id_ in partner_ids if found[id_]]
-            if not with_credits:
-                continue
-            dues = self._read_due_amounts(company_id, today, with_credits)
-            for id_ in with_credits:
-                credit = -sum(found[id_].mapped("amount_residual"))
-                known[company_id, id_] = (credit, dues.get(id_, 0))
-        return known
 
 
 class DunningReminder(models.Model):
@@ -153,8 +132,9 @@ class DunningReminder(models.Model):
         return objection
 
     def _prefetch_content(self):
-        super()._prefetch_content()
+        res = super()._prefetch_content()
         self.credit_ids.mapped("amount_residual_currency")
+        return res
 
     def _get_fingerprint_facts(self):
         facts = super()._get_fingerprint_facts()

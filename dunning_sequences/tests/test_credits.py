@@ -62,27 +62,18 @@ class TestCredits(DunningCommon):
         self.assertNotIn(note.name, text)
         self.assertRegex(text, r"What remains\s+\$\s?50\.00")
 
-    def test_who_owes_nothing_in_all_is_not_reminded(self):
-        payment = self.pay_on_account(100)
-        self.run_on("03-08")
-        self.assertReminders(self.invoice)
-        self.assertNext(self.invoice, "held", "03-08 S1", "credits")
-        other = self._create_invoice_due("03-05", 60)
-        self.run_on("03-12")
-        self.assertReminders(self.invoice, "03-12 S1")
-        self.assertReminders(other, "03-12 S1")
-        self.allocate(payment.move_id, self.invoice)
-        self.drain()
-        self.assertNext(self.invoice, "stopped", None, "paid")
-
     def test_paid_on_account_before_it_leaves_it_does_not(self):
+        self.sequence.credit_policy = "hold"
         self.compose_day("03-08")
-        self.pay_on_account(100)
+        payment = self.pay_on_account(100)
         self.deliver()
         self.assertFalse(self.sink.mails)
         self.assertEqual(self.get_last_reminder(self.invoice).state, "cancelled")
         self.run_on("03-09")
         self.assertNext(self.invoice, "held", "03-08 S1", "credits")
+        self.allocate(payment.move_id, self.invoice)
+        self.drain()
+        self.assertNext(self.invoice, "stopped", None, "paid")
 
     def test_wait_until_they_are_allocated(self):
         self.sequence.credit_policy = "hold"
@@ -114,6 +105,7 @@ class TestCredits(DunningCommon):
 
     def test_simulated_as_it_will_be(self):
         """The simulation holds whom the guard holds."""
+        self.sequence.credit_policy = "hold"
         self.pay_on_account(100)
         simulation = self.env["dunning.simulation"].create({"days": 20})
         simulation.action_simulate()
