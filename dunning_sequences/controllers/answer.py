@@ -10,7 +10,7 @@ from datetime import date
 from werkzeug.exceptions import NotFound
 
 from odoo import SUPERUSER_ID, fields, http
-from odoo.exceptions import LockError, UserError
+from odoo.exceptions import UserError
 from odoo.http import request
 from odoo.tools.mimetypes import guess_mimetype
 
@@ -60,18 +60,15 @@ class DunningAnswerPage(http.Controller):
         kind = post.get("kind")
         if not reminder or kind not in dict(reminder._get_answer_kinds()):
             return self._render(reminder, token)
-        page = f"/dunning/answer/{token}?done={kind}"
         try:
             with request.env.cr.savepoint():
                 reminder.env["dunning.answer"]._check_often_enough(reminder)
                 files = self._read_files() if kind in WITH_FILES else []
                 values = self._read_values(reminder, kind, post)
                 reminder.env["dunning.answer"]._accept(reminder, values, files)
-        except LockError:  # tapped twice: the page says what was kept
-            return request.redirect(page)
         except UserError as error:
             return self._render(reminder, token, kind, error=error.args[0], post=post)
-        return request.redirect(page)
+        return request.redirect(f"/dunning/answer/{token}?done={kind}")
 
     # ------------------------------------------------------------------------
 

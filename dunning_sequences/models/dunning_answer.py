@@ -225,9 +225,12 @@ class DunningAnswer(models.Model):
         :param files: (name, content) of what the customer adds
         :raise UserError: see `_check_values`
         """
-        # Two clicks at once would both be the first.
-        (reminder.line_ids.move_id | values["move_ids"]).lock_for_update(
-            allow_referencing=True
+        # Two clicks at once would both be the first. It waits, and Odoo repeats the
+        # request if somebody has changed an invoice: an answer is never dropped.
+        self.env.cr.execute(
+            "SELECT id FROM account_move WHERE id = ANY(%s)"
+            " ORDER BY id FOR NO KEY UPDATE",
+            [reminder.line_ids.move_id.ids],
         )
         self._check_values(reminder, values)
         again = self._find_same(reminder, values)
