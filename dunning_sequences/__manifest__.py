@@ -31,6 +31,7 @@
         "views/res_partner_views.xml",
         "views/res_config_settings_views.xml",
         "views/safety_views.xml",
+        "views/retention_views.xml",
         "views/recap_views.xml",
         "views/digest_views.xml",
         "wizards/dunning_partner_enroll_views.xml",

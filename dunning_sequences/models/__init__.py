@@ -38,6 +38,7 @@ from . import test_message
 from . import outcome
 from . import dunning_answer
 from . import answer_link
+from . import retention
 from . import ir_qweb
 from . import mail_template
 from . import account_move

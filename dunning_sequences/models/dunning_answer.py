@@ -368,7 +368,7 @@ class DunningAnswer(models.Model):
         )
         body = plaintext2html("\n".join(filter(None, (said, self.note))))
         for move in self.move_ids:
-            move.message_post(
+            self.mail_message_ids += move.message_post(
                 body=body,
                 subtype_xmlid="mail.mt_note",
                 attachments=list(files) if move == self.move_ids[:1] else [],

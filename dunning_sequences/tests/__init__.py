@@ -21,6 +21,7 @@ from . import test_companies
 from . import test_queries
 from . import test_read_ahead
 from . import test_recap
+from . import test_retention
 from . import test_analysis
 from . import test_answers
 from . import test_simulation
