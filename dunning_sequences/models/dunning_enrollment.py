@@ -481,21 +481,23 @@ class DunningEnrollment(models.Model):
                 in_lang = self.sudo().with_context(lang=company._get_dunning_lang())
                 brake = in_lang._get_brake_reason(company, day)
                 work += [(company, day, partner_ids, brake) for partner_ids in chunks]
-        reminders = self._dispatch_chunks(work)
-        self._in_own_transaction(self._notify_responsibles)
-        return reminders
+        return self._dispatch_chunks(work)
 
     @api.model
     def _dispatch_chunks(self, work):
-        """Do the chunks of the day's work. Hook: hand them to other workers.
+        """Do the chunks of the day's work; tell who is responsible once all are done.
+
+        Hook: hand them to other workers.
 
         :param work: what `_run_chunk` takes, for each
         """
         reminders = self.env["dunning.reminder"]
         for left, chunk in zip(reversed(range(len(work))), work, strict=True):
             reminders += self._run_chunk(*chunk)
-            if not self._commit_progress(1, remaining=left):
+            if not self._commit_progress(1, remaining=left) and left:
                 break
+        else:
+            self._in_own_transaction(self._notify_responsibles)
         return reminders
 
     @api.model

@@ -4,6 +4,13 @@ from odoo.tools import SQL
 #: What a mark can name, and how the invoices concerned are found from it.
 KINDS = ("move", "posted", "partner", "company", "sequence")
 
+#: Invoices of customers, and those of them that are not settled yet.
+SALES = SQL("move_type IN ('out_invoice', 'out_receipt')")
+OPEN = SQL(
+    "state = 'posted' AND payment_state IN"
+    " ('not_paid', 'partial', 'in_payment', 'blocked')"
+)
+
 #: Left in place of marks that were drained: who has not seen it knows that some are
 #: gone. A day later nobody asks any more.
 DRAINED = "drained"
@@ -138,49 +145,91 @@ class DunningMark(models.Model):
         A minimum amount, and days between reminders, are the customer's: what
         happens to one invoice decides about his others.
         """
-        rows = self.env.execute_query(
-            SQL(
-                """
-                SELECT id FROM account_move
-                 WHERE move_type IN ('out_invoice', 'out_receipt')
-                   AND (id = ANY(%(moves)s) OR (
-                       state = 'posted'
-                       AND payment_state IN
-                           ('not_paid', 'partial', 'in_payment', 'blocked')
-                       AND (commercial_partner_id = ANY(%(partners)s)
-                            OR partner_id = ANY(%(partners)s)
-                            OR company_id = ANY(%(companies)s)
-                            OR company_id IN (
-                                SELECT child.id
-                                  FROM dunning_sequence sequence
-                                  JOIN res_company parent
-                                    ON parent.id = sequence.company_id
-                                  JOIN res_company child
-                                    ON child.parent_path
-                                       LIKE parent.parent_path || '%%'
-                                 WHERE sequence.id = ANY(%(sequences)s)))))
-                UNION
-                SELECT move_id FROM dunning_enrollment
-                 WHERE sequence_id = ANY(%(sequences)s)
-                    OR (state != 'stopped' AND (partner_id = ANY(%(partners)s)
-                                              OR company_id = ANY(%(companies)s)))
-                UNION
-                SELECT others.move_id
-                  FROM (SELECT company_id, commercial_partner_id AS partner_id
-                          FROM account_move WHERE id = ANY(%(moves)s)
-                        UNION
-                        SELECT company_id, partner_id FROM dunning_enrollment
-                         WHERE move_id = ANY(%(moves)s)) AS customer
-                  JOIN dunning_enrollment others USING (company_id, partner_id)
-                  JOIN dunning_sequence sequence ON sequence.id = others.sequence_id
-                 WHERE others.state NOT IN ('stopped', 'done')
-                   AND (sequence.min_amount > 0 OR sequence.min_contact_days > 0
-                        OR others.hold_reason = 'credits')
-                """,
-                moves=list(ids["move"] | ids["posted"]),
-                partners=list(ids["partner"]),
-                companies=list(ids["company"]),
-                sequences=list(ids["sequence"]),
+        queries = [
+            query(list(marked))
+            for marked, query in (
+                (ids["move"] | ids["posted"], self._get_sql_of_moves),
+                (ids["partner"], self._get_sql_of_partners),
+                (ids["company"], self._get_sql_of_companies),
+                (ids["sequence"], self._get_sql_of_sequences),
             )
-        )
+            if marked
+        ]
+        if not queries:
+            return []
+        rows = self.env.execute_query(SQL(" UNION ").join(queries))
         return [move_id for (move_id,) in rows]
+
+    @api.model
+    def _get_sql_of_moves(self, move_ids):
+        return SQL(
+            """
+            SELECT id FROM account_move WHERE %(sales)s AND id = ANY(%(ids)s)
+             UNION
+            SELECT others.move_id
+              FROM (SELECT company_id, commercial_partner_id AS partner_id
+                      FROM account_move WHERE id = ANY(%(ids)s)
+                    UNION
+                    SELECT company_id, partner_id FROM dunning_enrollment
+                     WHERE move_id = ANY(%(ids)s)) AS customer
+              JOIN dunning_enrollment others USING (company_id, partner_id)
+              JOIN dunning_sequence sequence ON sequence.id = others.sequence_id
+             WHERE others.state NOT IN ('stopped', 'done')
+               AND (sequence.min_amount > 0 OR sequence.min_contact_days > 0
+                    OR others.hold_reason = 'credits')
+            """,
+            sales=SALES,
+            ids=move_ids,
+        )
+
+    @api.model
+    def _get_sql_of_partners(self, partner_ids):
+        return SQL(
+            """
+            SELECT id FROM account_move
+             WHERE %(sales)s AND %(opened)s
+               AND (commercial_partner_id = ANY(%(ids)s) OR partner_id = ANY(%(ids)s))
+             UNION
+            SELECT move_id FROM dunning_enrollment
+             WHERE state != 'stopped' AND partner_id = ANY(%(ids)s)
+            """,
+            sales=SALES,
+            opened=OPEN,
+            ids=partner_ids,
+        )
+
+    @api.model
+    def _get_sql_of_companies(self, company_ids):
+        return SQL(
+            """
+            SELECT id FROM account_move
+             WHERE %(sales)s AND %(opened)s AND company_id = ANY(%(ids)s)
+             UNION
+            SELECT move_id FROM dunning_enrollment
+             WHERE state != 'stopped' AND company_id = ANY(%(ids)s)
+            """,
+            sales=SALES,
+            opened=OPEN,
+            ids=company_ids,
+        )
+
+    @api.model
+    def _get_sql_of_sequences(self, sequence_ids):
+        """Its company's and all branches' invoices: it may become theirs."""
+        return SQL(
+            """
+            SELECT id FROM account_move
+             WHERE %(sales)s AND %(opened)s AND company_id IN (
+                   SELECT child.id
+                     FROM dunning_sequence sequence
+                     JOIN res_company parent ON parent.id = sequence.company_id
+                     JOIN res_company child
+                       ON child.parent_path LIKE parent.parent_path || '%%'
+                    WHERE sequence.id = ANY(%(ids)s))
+             UNION
+            SELECT move_id FROM dunning_enrollment WHERE sequence_id = ANY(%(ids)s)
+            """,
+            sales=SALES,
+            opened=OPEN,
+            ids=sequence_ids,
+        )

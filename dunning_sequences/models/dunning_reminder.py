@@ -6,6 +6,7 @@ from odoo.fields import Domain
 from odoo.tools import format_date, formatLang
 
 from ..tools import typed_text
+from ..tools.clean_html import CleanHtml
 
 #: A reminder in one of these states reached nobody: its lines do not count.
 STATES_VOID = ("failed", "bounced", "cancelled")
@@ -152,7 +153,7 @@ class DunningReminder(models.Model):
     )
     lang = fields.Char(string="Language", readonly=True)
     subject = fields.Char(readonly=True)
-    body = fields.Html(string="Text", readonly=True, sanitize_style=True)
+    body = CleanHtml(string="Text", readonly=True, sanitize_style=True)
     message_id = fields.Char(string="Message-Id", readonly=True)
     mail_message_id = fields.Many2one(
         comodel_name="mail.message",

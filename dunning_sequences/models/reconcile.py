@@ -23,6 +23,10 @@ CALENDAR_WINDOW = (120, 400)
 #: Days in which each open invoice is looked at, whether or not anything happened.
 WEEK = 7
 
+#: Ids that are read at once. Finding the next ones reads the whole table of invoices,
+#: when only a share of them is wanted.
+PAGE = 20 * CHUNK
+
 #: What reconcile writes, in the order of the SQL statements below.
 COLUMNS = (
     "move_line_id",
@@ -80,9 +84,10 @@ class DunningEnrollment(models.Model):
         :param share: only every so manieth, another one each day; 0: all
         """
         last_id = 0
-        while move_ids := self._read_open_ids(company, last_id, share, today):
-            self._reconcile_chunk(move_ids, today)
-            last_id = move_ids[-1]
+        while found := self._read_open_ids(company, last_id, share, today, PAGE):
+            for move_ids in split_every(CHUNK, found, list):
+                self._reconcile_chunk(move_ids, today)
+            last_id = found[-1]
 
     @api.model
     def _reconcile_chunk(self, move_ids, today):
@@ -91,8 +96,8 @@ class DunningEnrollment(models.Model):
         self.env.invalidate_all()  # what was read is of no use to the next chunk
 
     @api.model
-    def _read_open_ids(self, company, last_id, share, today):
-        """The next chunk of invoices after ``last_id``, in order."""
+    def _read_open_ids(self, company, last_id, share, today, limit=CHUNK):
+        """The next invoices after ``last_id``, in order."""
         self.env.flush_all()
         mine = SQL("TRUE")
         if share:
@@ -118,7 +123,7 @@ class DunningEnrollment(models.Model):
                 company=company.id,
                 last_id=last_id,
                 mine=mine,
-                limit=CHUNK,
+                limit=limit,
             )
         )
         return [move_id for (move_id,) in rows]

@@ -162,7 +162,7 @@ class DunningEnrollment(models.Model):
 
     @api.model
     def _dispatch_chunks(self, work):
-        if not self.env.context.get("dunning_dispatching"):
+        if not work or not self.env.context.get("dunning_dispatching"):
             return super()._dispatch_chunks(work)
         for (company, today), chunks in groupby(work, key=lambda chunk: chunk[:2]):
             key = self._get_job_key("compose", company.id, today)
