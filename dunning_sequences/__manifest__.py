@@ -39,6 +39,8 @@
         "wizards/dunning_step_preview_views.xml",
         "views/dunning_sequences_menus.xml",
         "report/dunning_analysis_views.xml",
+        "report/dunning_ageing_views.xml",
+        "report/dunning_promise_analysis_views.xml",
         "wizards/dunning_simulation_line_views.xml",
         "wizards/dunning_simulation_views.xml",
         "wizards/dunning_reminder_compose_views.xml",

@@ -1,1 +1,4 @@
+from . import median
 from . import dunning_analysis
+from . import dunning_ageing
+from . import dunning_promise_analysis

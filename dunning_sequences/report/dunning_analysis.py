@@ -7,13 +7,16 @@ from odoo.tools import SQL
 class DunningAnalysis(models.Model):
     """One instalment at one step, and what was paid after it.
 
-    A payment belongs to the latest reminder before it, so that nothing counts twice.
-    Its date is the later one of the payment's and the invoice's. Credit notes and
-    payments that are not matched with the invoice are none. Amounts are in company
+    A payment belongs to the latest reminder before it, so that nothing counts twice;
+    one of the same day belongs to the reminder. Its date is the later one of the
+    payment's and the invoice's. Only money counts: no credit notes, no write-offs, and
+    no payments that are not matched with the invoice. An instalment that one of those
+    closed was never owed in full: the rates leave it out. Amounts are in company
     currency, at the rate of the invoice.
     """
 
     _name = "dunning.analysis"
+    _inherit = ["dunning.median.mixin"]
     _description = "Reminder Analysis"
     _auto = False
     _order = "date desc, id desc"
@@ -33,6 +36,13 @@ class DunningAnalysis(models.Model):
     step_id = fields.Many2one(comodel_name="dunning.sequence.step", readonly=True)
     step_name = fields.Char(
         readonly=True, help="As it was named then; kept when the step is deleted."
+    )
+    template_id = fields.Many2one(
+        comodel_name="mail.template",
+        string="E-mail Template",
+        readonly=True,
+        help="The one that was chosen for this reminder, else the one that the step "
+        "has now. None when its text is typed.",
     )
     origin = fields.Selection(selection="_selection_origin", readonly=True)
     channel = fields.Selection(selection="_selection_channel", readonly=True)
@@ -87,6 +97,14 @@ class DunningAnalysis(models.Model):
         aggregator="avg",
         help="From the reminder to the payment that settled the instalment.",
     )
+    median_days = fields.Float(
+        string="Median Days to Pay",
+        readonly=True,
+        aggregator="median",
+        digits=(16, 1),
+        help="Half of the settled instalments were paid faster: a few that are paid "
+        "very late do not move it.",
+    )
     days_late = fields.Integer(
         string="Days Late When Sent",
         readonly=True,
@@ -96,7 +114,15 @@ class DunningAnalysis(models.Model):
 
     # What must be in the database before it is read.
     _depends = {
-        "dunning.reminder": ["state", "sent_on", "date", "origin", "channel"],
+        "dunning.reminder": [
+            "state",
+            "sent_on",
+            "date",
+            "origin",
+            "channel",
+            "template_id",
+            "own_text",
+        ],
         "dunning.reminder.line": ["move_id", "due_date", "amount", "dropped"],
         "account.move": ["amount_total", "amount_total_signed", "invoice_user_id"],
         "account.move.line": ["date_maturity", "reconciled"],
@@ -124,13 +150,14 @@ class DunningAnalysis(models.Model):
     def _table_query(self):
         return SQL(
             """
-            WITH said AS (%(said)s), term AS (%(term)s),
-                 paid AS (%(paid)s), result AS (%(result)s)
+            WITH said AS (%(said)s), term AS (%(term)s), matched AS (%(matched)s),
+                 closed AS (%(closed)s), result AS (%(result)s)
             %(select)s
             """,
             said=self._get_said_sql(),
             term=self._get_term_sql(),
-            paid=self._get_paid_sql(),
+            matched=self._get_matched_sql(),
+            closed=self._get_closed_sql(),
             result=self._get_result_sql(),
             select=self._get_select_sql(),
         )
@@ -168,40 +195,59 @@ class DunningAnalysis(models.Model):
             """
         )
 
-    def _get_paid_sql(self):
-        """Payments after each of them and before the next, the later of a day's two.
+    def _get_matched_sql(self):
+        """What was matched with them, and whether it was money.
 
         Differences of exchange rates have no amount in the invoice's currency.
         """
         return SQL(
             """
-            SELECT said.id, said.sent_on, match.max_date AS day, term.is_settled,
-                   match.debit_amount_currency AS amount,
-                   MAX(match.max_date) OVER (
-                       PARTITION BY said.move_id, said.due_date) AS last_day
-              FROM said
-              JOIN term USING (move_id, due_date)
+            SELECT term.move_id, term.due_date, term.is_settled, match.max_date AS day,
+                   match.debit_amount_currency AS amount, %(is_money)s AS is_money
+              FROM term
               JOIN account_partial_reconcile match ON match.debit_move_id = term.id
               JOIN account_move_line credit ON credit.id = match.credit_move_id
               JOIN account_move payment ON payment.id = credit.move_id
+              JOIN account_journal journal ON journal.id = payment.journal_id
              WHERE match.debit_amount_currency > 0
-               AND payment.move_type != 'out_refund'
-               AND match.max_date >= said.sent_on
-               AND (said.next_on IS NULL OR match.max_date < said.next_on)
+            """,
+            is_money=self._get_is_money_sql(),
+        )
+
+    def _get_is_money_sql(self):
+        """Not: credit notes, write-offs and what was netted in a miscellaneous entry.
+
+        Hook: override when your payments are booked otherwise.
+        """
+        return SQL(
+            "(payment.origin_payment_id IS NOT NULL"
+            " OR journal.type IN ('bank', 'cash', 'credit'))"
+        )
+
+    def _get_closed_sql(self):
+        """Of those on which nothing is open any more: when, and whether by money."""
+        return SQL(
+            """
+            SELECT DISTINCT ON (move_id, due_date) move_id, due_date, day, is_money
+              FROM matched WHERE is_settled
+          ORDER BY move_id, due_date, day DESC, is_money DESC
             """
         )
 
     def _get_result_sql(self):
-        """One row for each line after which something was paid."""
+        """What was paid after each of them and before the next, the later of a day's
+        two. One row for each line after which something was paid.
+        """
         return SQL(
             """
-            SELECT id, SUM(amount) AS paid,
+            SELECT said.id, SUM(amount) AS paid,
                    SUM(amount) FILTER (WHERE day <= sent_on + 7) AS paid_7,
                    SUM(amount) FILTER (WHERE day <= sent_on + 15) AS paid_15,
-                   SUM(amount) FILTER (WHERE day <= sent_on + 30) AS paid_30,
-                   MAX(day) FILTER (WHERE is_settled AND day = last_day) AS settled_on
-              FROM paid
-          GROUP BY id
+                   SUM(amount) FILTER (WHERE day <= sent_on + 30) AS paid_30
+              FROM said
+              JOIN matched USING (move_id, due_date)
+             WHERE is_money AND day >= sent_on AND (next_on IS NULL OR day < next_on)
+          GROUP BY said.id
             """
         )
 
@@ -220,11 +266,17 @@ class DunningAnalysis(models.Model):
                    COALESCE(result.paid_7, 0) * rate.rate AS paid_7,
                    COALESCE(result.paid_15, 0) * rate.rate AS paid_15,
                    COALESCE(result.paid_30, 0) * rate.rate AS paid_30,
-                   result.settled_on,
-                   result.settled_on - said.sent_on AS days_to_pay,
+                   closed.day AS settled_on,
+                   closed.day - said.sent_on AS days_to_pay,
+                   (closed.day - said.sent_on)::float AS median_days,
+                   CASE WHEN reminder.own_text IS NULL
+                        THEN COALESCE(reminder.template_id, step.template_id)
+                   END AS template_id,
                    %(rate_7)s AS rate_7, %(rate_15)s AS rate_15, %(rate_30)s AS rate_30
               FROM dunning_reminder_line line
               JOIN dunning_reminder reminder ON reminder.id = line.reminder_id
+         LEFT JOIN dunning_sequence_step step ON step.id = line.step_id
+               AND step.content = 'template'
          LEFT JOIN account_move move ON move.id = line.move_id
         CROSS JOIN LATERAL (
                    SELECT COALESCE(
@@ -232,6 +284,12 @@ class DunningAnalysis(models.Model):
                    )) AS rate (rate)
          LEFT JOIN said ON said.id = line.id
          LEFT JOIN result ON result.id = line.id
+         LEFT JOIN closed ON closed.move_id = said.move_id
+               AND closed.due_date = said.due_date AND closed.is_money
+               AND closed.day >= said.sent_on
+               AND (said.next_on IS NULL OR closed.day < said.next_on)
+         LEFT JOIN closed AS written_off ON written_off.move_id = said.move_id
+               AND written_off.due_date = said.due_date AND NOT written_off.is_money
             """,
             rate_7=self._get_rate_sql(7),
             rate_15=self._get_rate_sql(15),
@@ -242,7 +300,8 @@ class DunningAnalysis(models.Model):
         """1 if settled in time, 0 if not, nothing as long as there is time."""
         return SQL(
             """
-            CASE WHEN result.settled_on <= said.sent_on + %(days)s THEN 1.0
+            CASE WHEN said.id IS NULL OR written_off.day IS NOT NULL THEN NULL
+                 WHEN closed.day <= said.sent_on + %(days)s THEN 1.0
                  WHEN said.next_on IS NOT NULL THEN 0.0
                  WHEN said.sent_on + %(days)s < %(today)s THEN 0.0
             END

@@ -45,6 +45,7 @@ METHODS = {
         "action_dunning_resume": BILL,
         "action_view_dunning_reminders": ANYBODY,
     },
+    "dunning.ageing": {"action_open_invoice": READ},
     "dunning.analysis": {"action_open_reminder": READ},
     "dunning.enrollment": {
         "action_approve": BILL,
@@ -62,6 +63,7 @@ METHODS = {
     },
     "dunning.hold": {"action_close": BILL},
     "dunning.partner.enroll": {"action_confirm": BILL},
+    "dunning.promise.analysis": {"action_open_promise": READ},
     "dunning.reminder": {
         "action_approve": BILL,
         "action_cancel": BILL,
@@ -119,6 +121,7 @@ OVERRIDDEN = {
 
 #: Who may read, write, create and delete the records of each model of ours.
 MODELS = {
+    "dunning.ageing": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.analysis": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.answer": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.attempt": (("admin",), NOBODY, NOBODY, NOBODY),
@@ -127,6 +130,7 @@ MODELS = {
     "dunning.hold": (READ, BILL, BILL, MANAGE),
     "dunning.mark": (("admin",), NOBODY, NOBODY, NOBODY),
     "dunning.partner.enroll": (BILL, BILL, BILL, NOBODY),
+    "dunning.promise.analysis": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.recap": (("admin",), NOBODY, NOBODY, NOBODY),
     "dunning.reminder": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.reminder.compose": (BILL, BILL, BILL, BILL),
@@ -340,6 +344,8 @@ class TestAccess(HttpCase, DunningCommon):
             if not self.env[name]._transient
         }
         hold = {"partner_id": self.other_customer.id, "company_id": self.company.id}
+        promise = {**hold, "kind": "promise", "until": self.today()}
+        promise = self.env["dunning.hold"].create(promise)
         reminder = self.get_last_reminder(self.invoice)
         said = {"kind": "paid", "date": self.today(), "move_ids": self.invoice}
         answer = self.root["dunning.answer"]._accept(reminder.with_env(self.root), said)
@@ -351,6 +357,9 @@ class TestAccess(HttpCase, DunningCommon):
                 "dunning.answer": answer.with_env(self.env),
                 "dunning.enrollment": self.get_enrollment(self.invoice),
                 "dunning.hold": self.env["dunning.hold"].create(hold),
+                "dunning.promise.analysis": self.env["dunning.promise.analysis"].browse(
+                    promise.id
+                ),
                 "dunning.reminder": reminder,
                 "dunning.reminder.line": reminder.line_ids,
                 "dunning.sequence": self.sequence,
@@ -464,7 +473,7 @@ class TestAccess(HttpCase, DunningCommon):
         ours = {
             name
             for name, model in self.env.registry.models.items()
-            if model._original_module == "dunning_sequences"
+            if model._original_module == "dunning_sequences" and not model._abstract
         }
         self.assertEqual(ours, set(MODELS))
         records = self._create_records()
@@ -641,6 +650,7 @@ class TestAccess(HttpCase, DunningCommon):
             (self.env["dunning.simulation"], "action_open", ()),
             (self.env["dunning.enrollment"], "search_read", ([], ["move_id"])),
             (self.env["dunning.analysis"], "search_read", ([], ["move_id"])),
+            (self.env["dunning.ageing"], "search_read", ([], ["move_id"])),
             (theirs, "action_dunning_compose", ()),
             (self.customer, "action_dunning_compose", ()),
             (self.customer, "write", ({"dunning_policy": "none"},)),

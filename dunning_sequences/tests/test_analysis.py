@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import date, timedelta
 
 from odoo import Command, fields
 from odoo.exceptions import AccessError
@@ -87,6 +87,7 @@ class TestAnalysis(DunningCommon):
                 "rate_7:avg",
                 "rate_30:avg",
                 "days_to_pay:avg",
+                "median_days:median",
             ],
         )
         self.assertEqual(
@@ -94,8 +95,39 @@ class TestAnalysis(DunningCommon):
             [("S1", 700, 150), ("S2", 550, 30), ("S3", 520, 120)],
         )
         self.assertAlmostEqual(found[0][3], 1 / 3)
-        self.assertEqual([rate for *_row, rate, _days in found], [found[0][4], 0, 0.5])
-        self.assertEqual([days for *_row, days in found], [4, False, 20])
+        rates = [rate for *_row, rate, _days, _median in found]
+        self.assertEqual(rates, [found[0][4], 0, 0.5])
+        self.assertEqual([days for *_row, days, _median in found], [4, False, 20])
+        self.assertEqual([median for *_row, median in found], [4, False, 20])
+
+    def test_the_median_is_not_moved_by_one_that_pays_late(self):
+        """Paid 2, 4, 5 and 90 days after the first reminder, and one not at all."""
+        customers = [self._create_customer(f"C{n}") for n in range(5)]
+        invoices = [self._create_invoice_due("03-01", 100, c) for c in customers]
+        self.sequence.step_ids[1:].unlink()
+        template = self.env.ref("dunning_sequences.mail_template_dunning_first")
+        self.sequence.step_ids.write(
+            {"content": "template", "template_id": template.id}
+        )
+        self.run_on("03-08")
+        for invoice, day in zip(
+            invoices, ("03-10", "03-12", "03-13", "06-06"), strict=False
+        ):
+            self.pay_on(day, invoice)
+        self.travel("06-30")
+        self.env.flush_all()
+        # As the pivot asks: by template, and in all.
+        groups = self.Analysis.formatted_read_grouping_sets(
+            [("company_id", "=", self.company.id)],
+            [["template_id"], []],
+            ["median_days:median", "days_to_pay:avg", "rate_7:avg"],
+        )
+        ((by_template,), (in_all,)) = groups
+        self.assertEqual(by_template["template_id"][0], template.id)
+        for group in (by_template, in_all):
+            self.assertEqual(group["median_days:median"], 4.5)
+            self.assertEqual(group["days_to_pay:avg"], 25.25)
+            self.assertEqual(group["rate_7:avg"], 0.6)
 
     def test_who_still_has_time_is_left_out_of_the_rates(self):
         invoice = self._create_invoice_due("03-01")
@@ -125,6 +157,55 @@ class TestAnalysis(DunningCommon):
         (row,) = self.get_rows(invoice).values()
         self.assertPaid(row, 30, 30, 30, 30)
         self.assertEqual(row.days_to_pay, 2)
+
+    def test_what_is_closed_by_no_money_is_left_out_of_the_rates(self):
+        """A part is paid, the rest credited or written off: it was not owed."""
+        credited, written_off = (
+            self._create_invoice_due("03-01", 100, self._create_customer(name))
+            for name in ("Credited", "Written off")
+        )
+        self.run_on("03-08")
+        self.pay_on("03-10", credited, 60)
+        self.pay_on("03-10", written_off, 60)
+        self.travel("03-12")
+        refund = self._create_invoice_one_line(
+            move_type="out_refund",
+            partner_id=credited.partner_id,
+            price_unit=40,
+            tax_ids=self.env["account.tax"],
+            invoice_date=self.today(),
+            post=True,
+        )
+        entry = self.env["account.move"].create(
+            {
+                "journal_id": self.company_data["default_journal_misc"].id,
+                "date": self.today(),
+                "line_ids": [
+                    Command.create({"account_id": account.id, "balance": amount})
+                    for account, amount in (
+                        (self.company_data["default_account_expense"], 40),
+                        (self.company_data["default_account_receivable"], -40),
+                    )
+                ],
+            }
+        )
+        entry.action_post()
+        for invoice, other in ((credited, refund), (written_off, entry)):
+            receivable = invoice.line_ids.account_id.filtered(
+                lambda account: account.account_type == "asset_receivable"
+            )
+            lines = (invoice + other).line_ids
+            lines.filtered(lambda line, a=receivable: line.account_id == a).reconcile()
+        self.travel("06-01")
+        for invoice in (credited, written_off):
+            (row,) = self.get_rows(invoice).values()
+            self.assertEqual(invoice.payment_state, "paid")
+            self.assertPaid(row, 60, 60, 60, 60)
+            self.assertFalse(row.settled_on)
+        ((rate,),) = self.Analysis._read_group(
+            [("move_id", "in", (credited + written_off).ids)], [], ["rate_30:avg"]
+        )
+        self.assertIs(rate, False)
 
     def test_paid_before_the_reminder_but_matched_after_it(self):
         """The statement was loaded late: the reminder brought nothing in."""
@@ -198,6 +279,116 @@ class TestAnalysis(DunningCommon):
         clerk = self._create_user("clerk")
         with self.assertRaises(AccessError), mute_logger("odoo.models.unlink"):
             self.Analysis.with_user(clerk).search([])
+
+
+@tagged("post_install", "-at_install")
+class TestAgeing(DunningCommon):
+    """What is open, and which promises were kept."""
+
+    def setUp(self):
+        super().setUp()
+        self._create_default((7,), (14,), (30,))
+
+    def get_ages(self, *domain):
+        self.env.flush_all()
+        rows = self.env["dunning.ageing"].search(
+            [("company_id", "=", self.company.id), *domain]
+        )
+        return [(row.move_id, row.age, row.days_late, row.amount) for row in rows]
+
+    def test_open_amounts_by_age(self):
+        """On 1 June; amounts are what is open, in company currency."""
+        euro = self.setup_other_currency("EUR", rates=[("2020-01-01", 2.0)])
+        due = ("06-01", "05-31", "05-02", "05-01", "04-02", "03-03", "03-02")
+        invoices = [self._create_invoice_due(day, 100) for day in due]
+        abroad = self._create_invoice_due("05-31", 300, currency_id=euro)
+        parts = self._create_invoice_in_instalments(
+            ("03-01", 25), ("07-01", 75), amount=400
+        )
+        paid = self._create_invoice_due("03-01", 70)
+        self._create_invoice_due("03-01", 70, post=False)
+        self.travel("06-01")
+        self.pay(paid)
+        self.pay(invoices[1], 30)
+        invoices[6].dunning_disputed = True
+        rows = {
+            (move, age): (days, amount) for move, age, days, amount in self.get_ages()
+        }
+        self.assertEqual(
+            rows,
+            {
+                (invoices[0], "00"): (0, 100),
+                (invoices[1], "01_30"): (1, 70),
+                (invoices[2], "01_30"): (30, 100),
+                (invoices[3], "31_60"): (31, 100),
+                (invoices[4], "31_60"): (60, 100),
+                (invoices[5], "61_90"): (90, 100),
+                (invoices[6], "91"): (91, 100),
+                (abroad, "01_30"): (1, 150),
+                (parts, "91"): (92, 100),
+                (parts, "00"): (-30, 300),
+            },
+        )
+        ((*columns, total),) = self.env["dunning.ageing"]._read_group(
+            [("company_id", "=", self.company.id)],
+            [],
+            [
+                *(
+                    f"amount_{age}:sum"
+                    for age in ("00", "01_30", "31_60", "61_90", "91")
+                ),
+                "amount:sum",
+            ],
+        )
+        self.assertEqual((columns, total), ([400, 320, 200, 100, 200], 1220))
+        ((move, *_row),) = self.get_ages(("hold_reason", "=", "dispute"))
+        self.assertEqual(move, invoices[6])
+        row = self.env["dunning.ageing"].search([("move_id", "=", abroad.id)])
+        self.assertEqual(row.action_open_invoice()["res_id"], abroad.id)
+
+    def test_who_keeps_his_promises(self):
+        """Two kept, one of them early; one broken and paid late, one still open."""
+        names = ("Early", "Late", "Never", "Soon")
+        invoices = {
+            name: self._create_invoice_due("03-01", 100, self._create_customer(name))
+            for name in names
+        }
+        self.run_on("03-02")
+        for name in names[:3]:
+            invoices[name].dunning_promise_date = date(2026, 3, 10)
+        invoices["Soon"].dunning_promise_date = date(2026, 6, 1)
+        everything = self.env["dunning.hold"].create(
+            {
+                "kind": "promise",
+                "partner_id": invoices["Early"].partner_id.id,
+                "until": "2026-03-12",
+                "amount": 100,
+            }
+        )
+        self.travel("03-08")
+        self.pay(invoices["Early"])
+        self.run_on("03-09..03-14")
+        self.travel("03-30")
+        self.pay(invoices["Late"])
+        self.env.flush_all()
+        rows = self.env["dunning.promise.analysis"].search(
+            [("company_id", "=", self.company.id), ("hold_id", "!=", everything.id)]
+        )
+        self.assertEqual(
+            {row.partner_id.name: (row.outcome, row.days_late) for row in rows},
+            {
+                "Early": ("kept", -2),
+                "Late": ("broken", 20),
+                "Never": ("broken", 20),
+                "Soon": ("open", 0),
+            },
+        )
+        self.assertEqual(set(rows.mapped("amount")), {100})
+        self.assertEqual(rows[:1].action_open_promise()["res_id"], rows[:1].hold_id.id)
+        ((count, kept),) = self.env["dunning.promise.analysis"]._read_group(
+            [("company_id", "=", self.company.id)], [], ["__count", "kept:avg"]
+        )
+        self.assertEqual((count, kept), (5, 0.5))
 
 
 @tagged("post_install", "-at_install")
