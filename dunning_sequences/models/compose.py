@@ -29,6 +29,9 @@ CONCURRENCY_ERRORS = (
     psycopg2.errors.DeadlockDetected,
 )
 
+#: The fields of a message that name its thread.
+THREAD = ("model", "res_id")
+
 #: Customers per transaction.
 CHUNK = 100
 
@@ -560,29 +563,51 @@ class DunningReminder(models.Model):
 
         Only those listed get it: no follower is notified.
         """
-        Message = self.env["mail.message"].sudo()
-        messages = Message.create([r._prepare_message_vals() for r in self])
-        notifications = []
+        self._create_on_threads([r._prepare_message_vals() for r in self])
+        vals_list = [vals for r in self for vals in r._prepare_notification_vals()]
+        self.env["mail.notification"].sudo().create(vals_list)
+
+    def _create_on_threads(self, vals_list):
+        """Create a message for each of the reminders, on the thread of its invoice.
+
+        The thread comes after: told when they are created, Odoo looks for each of them
+        at all models that have threads.
+        """
+        messages = (
+            self.env["mail.message"]
+            .sudo()
+            .create(
+                [
+                    {name: vals[name] for name in vals if name not in THREAD}
+                    for vals in vals_list
+                ]
+            )
+        )
         for reminder, message in zip(self, messages, strict=True):
             reminder.mail_message_id = message
-            notifications += reminder._prepare_notification_vals()
-        self.env["mail.notification"].sudo().create(notifications)
-        self._copy_bodies(messages)
+        self._fill_messages()
 
-    def _copy_bodies(self, messages):
-        """Put the texts on the messages. By SQL: they were cleaned when they were
-        written on the reminders, and to clean them again takes as long as all of this.
+    def _fill_messages(self):
+        """Put the texts on the messages, and these on the threads of the invoices.
+
+        By SQL: the texts were cleaned when they were written on the reminders, and to
+        clean them again takes as long as all of this.
         """
-        self.flush_recordset(["body", "mail_message_id"])
+        self.flush_recordset(["body", "mail_message_id", "move_id"])
+        messages = self.mail_message_id.sudo()
+        messages.flush_recordset()
         self.env.cr.execute(
             """
-            UPDATE mail_message message SET body = reminder.body
+            UPDATE mail_message message
+               SET body = reminder.body, model = 'account.move',
+                   res_id = reminder.move_id
               FROM dunning_reminder reminder
              WHERE reminder.mail_message_id = message.id AND message.id = ANY(%s)
             """,
             [messages.ids],
         )
-        messages.invalidate_recordset(["body", "preview"])
+        messages.invalidate_recordset(["body", "preview", *THREAD])
+        self.move_id.invalidate_recordset(["message_ids"])
 
     def _prepare_message_vals(self):
         self.ensure_one()

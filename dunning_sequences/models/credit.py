@@ -5,7 +5,6 @@ are allocated, names them in its mails with what remains, or says nothing of the
 """
 
 from odoo import api, fields, models
-from odoo.tools import format_date, formatLang
 
 
 class DunningSequence(models.Model):
@@ -157,9 +156,9 @@ class DunningReminder(models.Model):
         return {
             "name": line.move_id.name,
             "url": "",
-            "invoice_date": format_date(self.env, line.date),
+            "invoice_date": self._format_date(line.date),
             "due_date": "",
-            "amount": formatLang(self.env, amount, currency_obj=currency),
+            "amount": self._format_amount(amount, currency),
             "value": amount,
             "currency": currency,
         }

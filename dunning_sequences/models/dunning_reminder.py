@@ -294,14 +294,32 @@ class DunningReminder(models.Model):
 
     def _format_dates(self, dates):
         days = sorted({day for day in dates if day})
-        return ", ".join(format_date(self.env, day) for day in days)
+        return ", ".join(self._format_date(day) for day in days)
 
     def _format_amounts(self, records, name):
         """One total per currency."""
         return ", ".join(
-            formatLang(self.env, sum(group.mapped(name)), currency_obj=currency)
+            self._format_amount(sum(group.mapped(name)), currency)
             for currency, group in records.grouped("currency_id").items()
         )
+
+    @api.model
+    def _format_date(self, day):
+        """In the language of the context; the many equal ones of a run once."""
+        key = ("dunning_date", self.env.lang, day)
+        cache = self.env.cr.cache
+        if key not in cache:
+            cache[key] = format_date(self.env, day)
+        return cache[key]
+
+    @api.model
+    def _format_amount(self, amount, currency):
+        """In the language of the context; each is said several times."""
+        key = ("dunning_amount", self.env.lang, amount, currency.id)
+        cache = self.env.cr.cache
+        if key not in cache:
+            cache[key] = formatLang(self.env, amount, currency_obj=currency)
+        return cache[key]
 
     def _get_bank_account(self, moves):
         """The account that the invoices name, else the company's first one."""
@@ -334,9 +352,9 @@ class DunningReminder(models.Model):
         return {
             "name": move.name,
             "url": self._get_payment_url(move),
-            "invoice_date": format_date(self.env, move.invoice_date),
-            "due_date": format_date(self.env, due_date),
-            "amount": formatLang(self.env, amount, currency_obj=move.currency_id),
+            "invoice_date": self._format_date(move.invoice_date),
+            "due_date": self._format_date(due_date),
+            "amount": self._format_amount(amount, move.currency_id),
             "value": amount,
             "currency": move.currency_id,
         }
@@ -347,8 +365,7 @@ class DunningReminder(models.Model):
         for row in rows:
             totals[row["currency"]] += row["value"]
         return ", ".join(
-            formatLang(self.env, total, currency_obj=currency)
-            for currency, total in totals.items()
+            self._format_amount(total, currency) for currency, total in totals.items()
         )
 
     def _render_payment_link(self, moves):

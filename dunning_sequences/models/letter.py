@@ -48,14 +48,7 @@ class DunningReminder(models.Model):
 
     def _create_notes(self):
         """Keep what a letter says on the thread of its invoice, for ourselves."""
-        messages = (
-            self.env["mail.message"]
-            .sudo()
-            .create([reminder._prepare_note_vals() for reminder in self])
-        )
-        for reminder, message in zip(self, messages, strict=True):
-            reminder.mail_message_id = message
-        self._copy_bodies(messages)
+        self._create_on_threads([reminder._prepare_note_vals() for reminder in self])
 
     def _prepare_note_vals(self):
         return {

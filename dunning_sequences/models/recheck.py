@@ -248,10 +248,9 @@ class DunningReminder(models.Model):
         if not self.mail_message_id:
             return
         vals = self._prepare_message_vals()
-        names = ("res_id", "record_name", "subject", "partner_ids", "attachment_ids")
-        message = self.mail_message_id.sudo()
-        message.write({name: vals[name] for name in names})
-        self._copy_bodies(message)
+        names = ("record_name", "subject", "partner_ids", "attachment_ids")
+        self.mail_message_id.sudo().write({name: vals[name] for name in names})
+        self._fill_messages()
 
     def _prepare_carrier_vals(self, line):
         """The instalment that gives the text, and whose invoice carries it."""

@@ -1,4 +1,4 @@
-"""What is not parsed because it is surely clean: Odoo's sanitizer would change nothing."""
+"""What is surely clean is not parsed: Odoo's sanitizer would change nothing."""
 
 import doctest
 
@@ -15,7 +15,7 @@ TAGS = ("p", "a", "table", "tbody", "tr", "td", "div", "span", "strong", "br", "
 ODD_TAGS = ("script", "style", "img", "svg", "P", "iframe", "form", "!--", "a/", "o:p")
 ATTRIBUTES = (
     ' style="color: #333; padding: 8px 10px"',
-    ' style="font-family: \'Open Sans\', Arial;"',
+    " style=\"font-family: 'Open Sans', Arial;\"",
     ' href="https://example.com/my/invoices/1?a=1&amp;b=2#pay"',
     ' href="mailto:a@example.com"',
     ' class="text-end"',

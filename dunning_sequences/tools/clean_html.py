@@ -1,7 +1,7 @@
 """Html that is parsed only where it has to be.
 
-Odoo's sanitizer is a sixth of the work of a reminder, and finds nothing in a text that a
-clean template has rendered. What is made of the tags, attributes and styles of usual
+Odoo's sanitizer is a sixth of the work of a reminder, and finds nothing in a text that
+a clean template has rendered. What is made of the tags, attributes and styles of usual
 mails only, and is well nested, is kept as it is; whatever else goes through the
 sanitizer, as in any `fields.Html`.
 """
