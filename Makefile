@@ -5,7 +5,7 @@ SHELL := /bin/bash
 export ODOO_PATH PYTHON HTTP_PORT INBOX_PORT SIZE RUNS ONLY
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test torture bench odoo-tests install-check pictures i18n upgrade-odoo stop clean distclean
+.PHONY: help demo serve test torture bench odoo-tests install-check pictures walk i18n upgrade-odoo stop clean distclean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -34,6 +34,9 @@ install-check: ## Build the wheel, install it beside Odoo, install the module fr
 
 pictures: ## The pictures of README and guide anew, in docs/images
 	@dev/pictures
+
+walk: ## The life of one invoice with real mails both ways, told and in pictures: docs/walk.md
+	@dev/walk
 
 i18n: ## The texts to translate, brought up to date from the code
 	@dev/i18n

@@ -12,19 +12,25 @@ from pathlib import Path
 
 from PIL import Image
 
-from dev.browser import COLORS, TIMEOUT, browsing, open_url, wait_until
+from dev.browser import COLORS, SCALE, TIMEOUT, browsing, open_url, wait_until
 from dev.inbox import Inbox, Mail
 
 #: Width of the pages that the guide shows: wide enough for Odoo's lists.
 WIDTH = 1400
 
+#: What a French mail program shows of a mail's head.
+IN_FRENCH = (("De", "From"), ("À", "To"))
 
-def show_mail(browser, mail, path):
-    """A mail, below the few lines that any mail program shows of its head."""
+
+def show_mail(browser, mail, path, names=IN_FRENCH, scale=SCALE):
+    """A mail, below the few lines that any mail program shows of its head.
+
+    :param names: (name, header) of these lines
+    """
     facts = "".join(
         f'<div><span style="color:#6b7280;display:inline-block;width:52px">{name}'
         f"</span>{html.escape(mail.header(header))}</div>"
-        for name, header in (("De", "From"), ("À", "To"))
+        for name, header in names
     )
     head = (
         '<div id="head" style="font:13px/1.6 Arial;color:#1f2937;background:#fff;'
@@ -37,7 +43,7 @@ def show_mail(browser, mail, path):
     with tempfile.NamedTemporaryFile("w", suffix=".html", encoding="utf-8") as page:
         page.write(f"<!DOCTYPE html>{before}{body}{tag}>{head}{rest}")
         page.flush()
-        browser.size(760, 1400)
+        browser.size(760, 1400, scale)
         browser.open(f"file://{page.name}", "document.querySelector('#head + *')")
         browser.keep(path, "body")
 
