@@ -18,6 +18,11 @@ from . import compose
 from . import notify
 from . import safety
 from . import work_list
+from . import collection
+from . import collection_file
+from . import dunning_told
+from . import last_step
+from . import warning
 from . import dunning_attempt
 from . import hand_over
 from . import recheck

@@ -155,6 +155,7 @@ class DunningEnrollment(models.Model):
             "pause": self.env._("Paused"),
             "promise": self.env._("Promise to pay"),
             "reply": self.env._("Reply to answer"),
+            "collection": self.env._("Handed to collection"),
             # The invoice or its payment says so
             "blocked": self.env._("Payment blocked"),
             "no_followup": self.env._("Excluded from follow-up"),
@@ -477,6 +478,7 @@ class DunningEnrollment(models.Model):
         for company in self._get_companies(today):
             day = today or company._dunning_today()
             chunks = self._in_own_transaction(self._prepare_company, company, day)
+            self._tell_in_time(company, day)
             if chunks:
                 in_lang = self.sudo().with_context(lang=company._get_dunning_lang())
                 brake = in_lang._get_brake_reason(company, day)

@@ -28,6 +28,7 @@ class DunningHold(models.Model):
             ("promise", "Promise to pay"),
             ("dispute", "Dispute"),
             ("reply", "Reply to answer"),
+            ("collection", "Handed to collection"),
         ],
         default="pause",
         required=True,

@@ -147,6 +147,8 @@ class DunningEnrollment(models.Model):
             if not row or self._get_over_reason(row):
                 continue
             sequence = self.env["dunning.sequence"].browse(row["wanted_id"])
+            if row["hold_kind"] == "collection":
+                continue  # somebody else speaks about it now
             if row["hold_kind"]:
                 clarified += enrollment
             elif self._get_hold_reason(row, sequence) not in REASONS_SILENT:

@@ -410,7 +410,7 @@ class DunningEnrollment(models.Model):
         )
 
     def _get_hold_sql(self):
-        """The hold that is shown: dispute, then pause, promise and reply."""
+        """The hold that is shown: collection, dispute, then pause, promise, reply."""
         return SQL(
             """
             SELECT h.kind, h.last_day FROM dunning_hold h
@@ -425,7 +425,8 @@ class DunningEnrollment(models.Model):
                AND h.closed_on IS NULL AND h.since <= company.today
                AND (h.last_day IS NULL OR h.last_day >= company.today)
           ORDER BY array_position(
-                       ARRAY['dispute', 'pause', 'promise', 'reply'], h.kind::text),
+                       ARRAY['collection', 'dispute', 'pause', 'promise', 'reply'],
+                       h.kind::text),
                    h.last_day DESC NULLS FIRST LIMIT 1
             """
         )
@@ -600,6 +601,8 @@ class DunningEnrollment(models.Model):
         """
         if entry is None:
             return "held", "older", None
+        if row["hold_kind"] == "collection":  # also when nothing more was to come
+            return "held", "collection", row["hold_last_day"]
         pending = PENDING_REASONS.get(row["last_state"])
         if coming is None and not pending:
             stuck = row["last_state"] == "queued" and row["last_tries"]

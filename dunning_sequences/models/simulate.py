@@ -27,6 +27,7 @@ WRITTEN = (*PENDING_REASONS.values(), *QUEUED)
 #: Reasons that only end when something happens, which nothing does in a simulation.
 #: What waits for another one, such as an extension's, is looked at every day.
 LASTING = {
+    "collection",
     "dispute",
     "pause",
     "reply",

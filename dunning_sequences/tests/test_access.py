@@ -43,6 +43,7 @@ METHODS = {
         "action_dunning_pause": ANYBODY,
         "action_dunning_remind": BILL,
         "action_dunning_resume": BILL,
+        "action_view_dunning_overdue": ANYBODY,
         "action_view_dunning_reminders": ANYBODY,
     },
     "dunning.ageing": {"action_open_invoice": READ},
@@ -50,6 +51,8 @@ METHODS = {
     "dunning.enrollment": {
         "action_approve": BILL,
         "action_compose": BILL,
+        "action_export_collection": BILL,
+        "action_hand_over": BILL,
         "action_open_postpone": READ,
         "action_open_reminder": READ,
         "action_open_work_list": (*READ, "foreigner"),
@@ -60,6 +63,7 @@ METHODS = {
         "action_restart": BILL,
         "action_skip": BILL,
         "action_start_anyway": BILL,
+        "action_take_back": BILL,
     },
     "dunning.hold": {"action_close": BILL},
     "dunning.partner.enroll": {"action_confirm": BILL},
@@ -103,6 +107,7 @@ METHODS = {
         "action_dunning_compose": (*BILL, "foreigner"),
         "action_dunning_pause": ANYBODY,
         "action_dunning_resume": (*BILL, "foreigner"),
+        "action_view_dunning_overdue": ANYBODY,
         "action_view_dunning_reminders": ANYBODY,
     },
 }
@@ -143,6 +148,7 @@ MODELS = {
     "dunning.simulation": (READ, READ, READ, READ),
     "dunning.simulation.line": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.step.preview": (BILL, NOBODY, NOBODY, NOBODY),
+    "dunning.told": (("admin",), NOBODY, NOBODY, NOBODY),
 }
 OPERATIONS = ("read", "write", "create", "unlink")
 
@@ -338,6 +344,10 @@ class TestAccess(HttpCase, DunningCommon):
         self.root["dunning.recap"]._claim(self.env.user, self.today(), {})
         self.invoice._dunning_mark()
         self.commit()
+        told = {"move_id": self.invoice.id, "sequence_id": self.sequence.id}
+        self.root["dunning.told"].create(
+            {**told, "kind": "before", "day": self.today()}
+        )
         records = {
             name: self.env[name].sudo().search([], limit=1).sudo(False)
             for name in MODELS
