@@ -1,6 +1,7 @@
 """Recipients: who gets the reminders of an invoice, and why it is them."""
 
 import re
+from functools import lru_cache
 
 from odoo import api, models
 from odoo.tools import SQL
@@ -12,6 +13,14 @@ from odoo.tools.mail import (
 
 #: What makes a header or an address of a name, and what turns its direction around.
 UNSAFE_IN_NAME = re.compile(r'[\x00-\x1f\x7f"<>@\\\u202a-\u202e\u2066-\u2069]|=\?|\?=')
+
+
+@lru_cache(maxsize=10_000)
+def normalize_all(emails):
+    """As `email_normalize_all`; to parse an address takes long, and a run asks for the
+    same ones several times.
+    """
+    return tuple(email_normalize_all(emails))
 
 
 class AccountMove(models.Model):
@@ -63,7 +72,7 @@ class AccountMove(models.Model):
             address
             for email in emails
             if any(name in email.lower() for name in names)  # to parse takes long
-            for address in email_normalize_all(email)
+            for address in normalize_all(email)
         }
         if addresses - own:
             aliases = self.env["mail.alias"].sudo()
@@ -78,7 +87,7 @@ class AccountMove(models.Model):
             recipients[kind] = [
                 email
                 for email in recipients[kind]
-                if own.isdisjoint(email_normalize_all(email))
+                if own.isdisjoint(normalize_all(email))
             ]
         recipients["partners"] = recipients["partners"].filtered(
             lambda partner: partner.email_normalized not in own
@@ -222,7 +231,7 @@ class AccountMove(models.Model):
         return [
             formataddr((self._get_dunning_safe_name(partner.name), email))
             for partner in partners
-            for email in email_normalize_all(partner.email)
+            for email in normalize_all(partner.email)
         ]
 
     @api.model
