@@ -38,6 +38,9 @@ from . import missing_pdf
 from . import by_hand
 from . import composed
 from . import credit
+from . import dunning_interest_rate
+from . import claim
+from . import claim_reminder
 from . import statement
 from . import test_message
 from . import outcome
@@ -47,6 +50,8 @@ from . import retention
 from . import ir_qweb
 from . import mail_template
 from . import account_move
+from . import claim_invoice
+from . import dunning_claim_waiver
 from . import account_move_line
 from . import account_partial_reconcile
 from . import resource_calendar

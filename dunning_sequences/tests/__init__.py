@@ -8,6 +8,7 @@ from . import test_approval
 from . import test_holds
 from . import test_calendar
 from . import test_channels
+from . import test_claim
 from . import test_collection
 from . import test_compose
 from . import test_credits

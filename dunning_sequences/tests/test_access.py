@@ -37,6 +37,9 @@ ANYBODY = (*OUTSIDE, *READ)
 #: another company: he may, of his own records.
 METHODS = {
     "account.move": {
+        "action_dunning_claim_book": BILL,
+        "action_dunning_claim_restore": BILL,
+        "action_dunning_claim_waive": BILL,
         "action_dunning_compose": BILL,
         "action_dunning_off": BILL,
         "action_dunning_on": BILL,
@@ -130,9 +133,11 @@ MODELS = {
     "dunning.analysis": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.answer": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.attempt": (("admin",), NOBODY, NOBODY, NOBODY),
+    "dunning.claim.waiver": (READ, NOBODY, BILL, NOBODY),
     "dunning.day": (("admin",), NOBODY, NOBODY, NOBODY),
     "dunning.enrollment": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.hold": (READ, BILL, BILL, MANAGE),
+    "dunning.interest.rate": (READ, MANAGE, MANAGE, MANAGE),
     "dunning.mark": (("admin",), NOBODY, NOBODY, NOBODY),
     "dunning.partner.enroll": (BILL, BILL, BILL, NOBODY),
     "dunning.promise.analysis": (READ, NOBODY, NOBODY, NOBODY),
@@ -360,13 +365,17 @@ class TestAccess(HttpCase, DunningCommon):
         said = {"kind": "paid", "date": self.today(), "move_ids": self.invoice}
         answer = self.root["dunning.answer"]._accept(reminder.with_env(self.root), said)
         answer.hold_id.action_close()
+        waiver = {"move_id": self.invoice.id, "reason": "Our fault"}
+        rate = {"date_from": "2026-01-01", "rate": 9, "company_id": self.company.id}
         records.update(
             {
                 "account.move": self.invoice,
                 "res.partner": self.customer,
                 "dunning.answer": answer.with_env(self.env),
+                "dunning.claim.waiver": self.env["dunning.claim.waiver"].create(waiver),
                 "dunning.enrollment": self.get_enrollment(self.invoice),
                 "dunning.hold": self.env["dunning.hold"].create(hold),
+                "dunning.interest.rate": self.env["dunning.interest.rate"].create(rate),
                 "dunning.promise.analysis": self.env["dunning.promise.analysis"].browse(
                     promise.id
                 ),

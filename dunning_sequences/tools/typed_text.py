@@ -36,6 +36,8 @@ FIELDS = (
     "days_late",
     "amount_due",
     "amount_total",
+    "claim_amount",
+    "claim_source",
     "invoice_table",
     "payment_link",
     "payment_reference",

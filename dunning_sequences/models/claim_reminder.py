@@ -1,0 +1,153 @@
+"""Claim in a reminder: below what is due, what is due for paying late.
+
+Read when the text is written and, as all that a text rests on, again when it leaves:
+interest grows by day, and what was waived or booked since is not asked for.
+"""
+
+from odoo import api, fields, models
+
+
+class DunningReminder(models.Model):
+    _inherit = "dunning.reminder"
+
+    claims = fields.Json(
+        compute="_compute_claims",
+        help="What the customer is asked for, beside the invoices, for paying late.",
+    )
+    claim_amount = fields.Char(
+        string="Late-payment claim", compute="_compute_merge_fields"
+    )
+    claim_source = fields.Char(
+        string="Law of the claim", compute="_compute_merge_fields"
+    )
+
+    @api.depends("line_ids.dropped", "sequence_id", "date")
+    def _compute_claims(self):
+        """For all at once; nothing is read where no sequence claims anything."""
+        self.claims = False
+        claiming = self.filtered(lambda reminder: reminder._is_claiming())
+        for (company, today, policy), reminders in claiming.grouped(
+            lambda r: (r.company_id, r.date, r.sequence_id.claim_policy)
+        ).items():
+            moves = reminders._get_current_lines().move_id.with_company(company)
+            found = moves._read_claims(policy, today, reminders)
+            for reminder in reminders:
+                reminder.claims = [
+                    reminder._prepare_claim(move, found[move])
+                    for move in reminder._get_current_lines().move_id
+                    if move in found and found[move].left
+                ]
+
+    def _is_claiming(self):
+        """A courtesy notice does not dun. Hook."""
+        self.ensure_one()
+        claims = self.sequence_id.claim_policy not in (False, "none")
+        return bool(claims and self.date and not self.before_due)
+
+    @api.model
+    def _prepare_claim(self, move, claim):
+        """Plain values of what is left of the claim of an invoice."""
+        periods = [period for period in claim.periods if period.percent]
+        return {
+            "move_id": move.id,
+            "law": claim.law,
+            "fixed": claim.fixed_left,
+            "interest": claim.interest_left,
+            "days": len({day for p in periods for day in _get_days(p)}),
+            "percents": list(dict.fromkeys(period.percent for period in periods)),
+        }
+
+    def _prefetch_content(self):
+        res = super()._prefetch_content()
+        self.mapped("claims")
+        return res
+
+    def _get_fingerprint_facts(self):
+        """A text that somebody wrote himself names the claim of its day: it stays true
+        until there is none any more.
+        """
+        facts = super()._get_fingerprint_facts()
+        written = self.own_text == "written"
+        for claim in self.claims or ():
+            facts += [claim["move_id"]] if written else list(claim.values())
+        return facts
+
+    # ------------------------------------------------------------------------
+    # CONTENT
+    # ------------------------------------------------------------------------
+
+    def _get_merge_values(self):
+        rows = self._get_claim_rows()
+        laws = {claim["law"] for claim in self.claims or ()}
+        return {
+            **super()._get_merge_values(),
+            "claim_amount": self._format_totals(rows),
+            "claim_source": ", ".join(
+                self.env["account.move"]._get_claim_source(law) for law in laws if law
+            ),
+        }
+
+    def _prepare_table_values(self, lines):
+        """Below what is due, and in none of its sums."""
+        rows = self._get_claim_rows()
+        return {
+            **super()._prepare_table_values(lines),
+            "claims": rows,
+            "claim_title": rows and self._get_claim_title(),
+            "claim_total": len(rows) > 1 and self._format_totals(rows),
+        }
+
+    def _get_claim_title(self):
+        laws = {claim["law"] for claim in self.claims}
+        sources = [self.env["account.move"]._get_claim_source(law) for law in laws]
+        values = {
+            "date": self._format_date(self.date),
+            "rule": ", ".join(filter(None, sources)),
+        }
+        if not values["rule"]:
+            return self.env._("In addition, reminder fees as of %(date)s:", **values)
+        return self.env._(
+            "In addition, because of the late payment, as of %(date)s (%(rule)s):",
+            **values,
+        )
+
+    def _get_claim_rows(self):
+        """Return the rows of the table: one for each invoice and kind of claim."""
+        rows = []
+        for claim in self.claims or ():
+            move = self.env["account.move"].browse(claim["move_id"])
+            for label, amount in (
+                (self._get_fixed_label(claim), claim["fixed"]),
+                (self._get_interest_label(claim), claim["interest"]),
+            ):
+                if amount:
+                    rows.append(self._prepare_claim_row(move, label, amount))
+        return rows
+
+    def _prepare_claim_row(self, move, label, amount):
+        """Hook: override to show more of a claim."""
+        return {
+            "name": move.name,
+            "label": label,
+            "amount": self._format_amount(amount, move.currency_id),
+            "value": amount,
+            "currency": move.currency_id,
+        }
+
+    def _get_fixed_label(self, claim):
+        if claim["law"]:
+            return self.env._("Fixed compensation for recovery costs")
+        return self.env._("Reminder fees")
+
+    def _get_interest_label(self, claim):
+        Rate = self.env["dunning.interest.rate"]
+        rates = [f"{Rate._format_rate(percent)} %" for percent in claim["percents"]]
+        return self.env._(
+            "Late-payment interest, %(days)s days at %(rates)s",
+            days=claim["days"],
+            rates=", ".join(rates),
+        )
+
+
+def _get_days(period):
+    return range(period.first.toordinal(), period.last.toordinal() + 1)
