@@ -39,6 +39,7 @@
         "views/recap_views.xml",
         "views/digest_views.xml",
         "wizards/dunning_partner_enroll_views.xml",
+        "wizards/dunning_plan_views.xml",
         "wizards/dunning_sequence_delete_views.xml",
         "wizards/dunning_step_preview_views.xml",
         "views/dunning_sequences_menus.xml",

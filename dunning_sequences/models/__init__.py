@@ -4,6 +4,7 @@ from . import dunning_sequence_ui
 from . import dunning_sequence_step_ui
 from . import dunning_sequence_delete
 from . import dunning_hold
+from . import promise
 from . import dunning_mark
 from . import dunning_day
 from . import dunning_enrollment
@@ -41,9 +42,11 @@ from . import credit
 from . import dunning_interest_rate
 from . import claim
 from . import claim_reminder
+from . import broken_promise
 from . import statement
 from . import test_message
 from . import outcome
+from . import bounced
 from . import dunning_answer
 from . import answer_link
 from . import retention
@@ -56,6 +59,7 @@ from . import account_move_line
 from . import account_partial_reconcile
 from . import resource_calendar
 from . import res_partner
+from . import punctuality
 from . import res_company
 from . import recap
 from . import dunning_recap

@@ -1,7 +1,7 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-from odoo.tools import SQL
+from odoo.tools import SQL, formatLang
 
 #: The states of an invoice's reminders: the first one over its instalments is shown,
 #: or "none".
@@ -152,26 +152,26 @@ class AccountMove(models.Model):
     dunning_paused = fields.Boolean(
         groups=BILLING,
         string="Reminders Paused",
-        compute="_compute_dunning_pause",
+        compute="_compute_dunning_paused",
         inverse="_inverse_dunning_pause",
     )
     dunning_pause_until = fields.Date(
         groups=BILLING,
         string="Paused Until",
-        compute="_compute_dunning_pause",
+        compute="_compute_dunning_pause_until",
         inverse="_inverse_dunning_pause",
     )
     dunning_pause_reason = fields.Char(
         groups=BILLING,
         string="Reason of the Pause",
-        compute="_compute_dunning_pause",
+        compute="_compute_dunning_pause_reason",
         inverse="_inverse_dunning_pause",
     )
 
     dunning_promise_date = fields.Date(
         groups=BILLING,
         string="Promised For",
-        compute="_compute_dunning_promise",
+        compute="_compute_dunning_promise_date",
         inverse="_inverse_dunning_promise",
         help="Nothing is sent until this day, and three days more for the payment to "
         "arrive.",
@@ -179,7 +179,7 @@ class AccountMove(models.Model):
     dunning_promise_amount = fields.Monetary(
         groups=BILLING,
         string="Promised",
-        compute="_compute_dunning_promise",
+        compute="_compute_dunning_promise_amount",
         inverse="_inverse_dunning_promise",
     )
     dunning_disputed = fields.Boolean(
@@ -188,6 +188,14 @@ class AccountMove(models.Model):
         compute="_compute_dunning_disputed",
         inverse="_inverse_dunning_disputed",
         help="Nothing is sent while the invoice is in dispute.",
+    )
+    dunning_disputed_amount = fields.Monetary(
+        groups=BILLING,
+        string="Disputed Amount",
+        compute="_compute_dunning_disputed_amount",
+        inverse="_inverse_dunning_disputed",
+        help="The part of the invoice that is in dispute; all that is open if nobody "
+        "says.",
     )
 
     # ------------------------------------------------------------------------
@@ -334,9 +342,13 @@ class AccountMove(models.Model):
     # ------------------------------------------------------------------------
 
     def _get_dunning_holds(self, kind):
-        """The open holds of a kind of the invoices themselves, not of customers."""
+        """The open holds of a kind of the invoices themselves, not of customers.
+
+        Of a payment plan, the promise that comes next is the first.
+        """
         sales = self._filter_dunning_sales()
-        return sales.dunning_hold_ids._filter_open(kind)
+        holds = sales.dunning_hold_ids._filter_open(kind)
+        return holds.sorted("until") if kind == "promise" else holds
 
     def _set_dunning_hold(self, kind, vals):
         """Have one open hold of a kind on this invoice; ``vals`` None closes it."""
@@ -361,13 +373,23 @@ class AccountMove(models.Model):
         """Odoo keeps what is computed together while one of it is written."""
         self.invalidate_recordset(names, flush=False)
 
+    # Each has a method of its own: what is computed together is empty to Odoo while
+    # only one of it is written.
+
     @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
-    def _compute_dunning_pause(self):
+    def _compute_dunning_paused(self):
         for move in self:
-            pause = move._get_dunning_holds("pause")[:1]
-            move.dunning_paused = bool(pause)
-            move.dunning_pause_until = pause.until
-            move.dunning_pause_reason = pause.reason
+            move.dunning_paused = bool(move._get_dunning_holds("pause"))
+
+    @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
+    def _compute_dunning_pause_until(self):
+        for move in self:
+            move.dunning_pause_until = move._get_dunning_holds("pause")[:1].until
+
+    @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.reason")
+    def _compute_dunning_pause_reason(self):
+        for move in self:
+            move.dunning_pause_reason = move._get_dunning_holds("pause")[:1].reason
 
     def _inverse_dunning_pause(self):
         wanted = [
@@ -381,16 +403,20 @@ class AccountMove(models.Model):
             "dunning_paused", "dunning_pause_until", "dunning_pause_reason"
         )
 
-    @api.depends(
-        "dunning_hold_ids.closed_on",
-        "dunning_hold_ids.until",
-        "dunning_hold_ids.amount",
-    )
-    def _compute_dunning_promise(self):
+    @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
+    def _compute_dunning_promise_date(self):
         for move in self:
-            promise = move._get_dunning_holds("promise")[:1]
-            move.dunning_promise_date = promise.until
-            move.dunning_promise_amount = promise.amount
+            move.dunning_promise_date = move._get_dunning_holds("promise")[:1].until
+
+    @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.amount")
+    def _compute_dunning_promise_amount(self):
+        for move in self:
+            move.dunning_promise_amount = move._get_dunning_held_amount("promise")
+
+    def _get_dunning_held_amount(self, kind):
+        """What is promised, or disputed, of this invoice."""
+        hold = self._get_dunning_holds(kind)[:1]
+        return hold._get_share(self._origin) if hold else 0.0
 
     def _inverse_dunning_promise(self):
         wanted = [
@@ -398,7 +424,7 @@ class AccountMove(models.Model):
             for move in self
         ]
         for move, day, amount in wanted:
-            vals = {"until": day, "amount": amount or move.amount_residual}
+            vals = {"until": day, **({"amount": amount} if amount else {})}
             move._set_dunning_hold("promise", vals if day else None)
         self._forget_dunning("dunning_promise_date", "dunning_promise_amount")
 
@@ -407,18 +433,54 @@ class AccountMove(models.Model):
         for move in self:
             move.dunning_disputed = bool(move._get_dunning_holds("dispute"))
 
+    @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.amount")
+    def _compute_dunning_disputed_amount(self):
+        for move in self:
+            move.dunning_disputed_amount = move._get_dunning_held_amount("dispute")
+
     def _inverse_dunning_disputed(self):
-        wanted = [(move, move.dunning_disputed) for move in self]
-        for move, disputed in wanted:
-            vals = {"amount": move.amount_residual} if disputed else None
+        wanted = [(m, m.dunning_disputed, m.dunning_disputed_amount) for m in self]
+        for move, disputed, amount in wanted:
+            if disputed:
+                move._check_dunning_disputed_amount(amount)
+            vals = {"amount": amount or move.amount_residual} if disputed else None
             move._set_dunning_hold("dispute", vals)
-        self._forget_dunning("dunning_disputed")
+        self._forget_dunning("dunning_disputed", "dunning_disputed_amount")
+
+    def _check_dunning_disputed_amount(self, amount):
+        """Nobody disputes less than nothing, nor more than the invoice.
+
+        :raise UserError: to say so
+        """
+        self.ensure_one()
+        if not 0 <= amount <= self.amount_total:
+            raise UserError(
+                self.env._(
+                    "The disputed amount of %(invoice)s must be between 0 and "
+                    "%(total)s.",
+                    invoice=self.name,
+                    total=formatLang(
+                        self.env, self.amount_total, currency_obj=self.currency_id
+                    ),
+                )
+            )
 
     def action_dunning_pause(self):
         """Open the form of a new pause; called from code, see `dunning_paused`."""
         return self.env["dunning.hold"]._get_pause_action(
             move_ids=[(6, 0, self.ids)], company_id=self.company_id[:1].id
         )
+
+    def action_dunning_plan(self):
+        """Open the dialog of a payment plan for these invoices."""
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Payment Plan"),
+            "res_model": "dunning.plan",
+            "view_mode": "form",
+            "target": "new",
+            "context": {"default_move_ids": [(6, 0, self.ids)]},
+        }
 
     def action_dunning_resume(self):
         """End the pauses of these invoices: reminders go on at the same place."""

@@ -1,13 +1,23 @@
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.fields import Domain
-from odoo.tools import format_date, formatLang
 
 #: Days after which a hold without an end is listed.
 AGEING_DAYS = 30
 
 #: Days that a promised payment may take to arrive.
 PROMISE_GRACE_DAYS = 3
+
+#: What the reminders of an invoice follow: nothing else of a hold concerns them.
+FOLLOWED_FIELDS = {
+    "closed_on",
+    "company_id",
+    "kind",
+    "move_ids",
+    "partner_id",
+    "since",
+    "until",
+}
 
 
 class DunningHold(models.Model):
@@ -80,8 +90,10 @@ class DunningHold(models.Model):
             ("resumed", "Resumed"),
             ("kept", "Kept"),
             ("broken", "Broken"),
+            ("lapsed", "Lapsed"),
         ],
         readonly=True,
+        help="Lapsed: a promise of a payment plan that was broken before.",
     )
     last_day = fields.Date(
         compute="_compute_last_day",
@@ -135,7 +147,13 @@ class DunningHold(models.Model):
             whom = hold.partner_id.name or ", ".join(
                 move.name or "" for move in hold.move_ids[:3]
             )
-            hold.display_name = ": ".join(filter(None, (kinds.get(hold.kind), whom)))
+            kind = kinds.get(hold.kind) or ""
+            if kind and whom:
+                hold.display_name = self.env._(
+                    "%(kind)s: %(whom)s", kind=kind, whom=whom
+                )
+            else:
+                hold.display_name = kind or whom
 
     @api.constrains("kind", "until", "move_ids", "partner_id")
     def _check_complete(self):
@@ -160,6 +178,8 @@ class DunningHold(models.Model):
         return holds
 
     def write(self, vals):
+        if not FOLLOWED_FIELDS & vals.keys():
+            return super().write(self._complete_vals(vals))
         before = self._get_moves()
         res = super().write(self._complete_vals(vals))
         self._refresh(before | self._get_moves())
@@ -214,9 +234,15 @@ class DunningHold(models.Model):
             if mine == hold.move_ids:
                 split += hold
             else:
-                split += hold.copy({"move_ids": [(6, 0, mine.ids)]})
-                hold.write({"move_ids": [(3, move.id) for move in mine]})
+                split += hold._split_off(mine)
         return split
+
+    def _split_off(self, moves):
+        """Return a hold of some of its invoices, which it gives up."""
+        self.ensure_one()
+        part = self.copy({"move_ids": [(6, 0, moves.ids)]})
+        self.write({"move_ids": [(3, move.id) for move in moves]})
+        return part
 
     def _get_moves(self):
         """The invoices held: those named, and the customer's that are followed."""
@@ -254,62 +280,3 @@ class DunningHold(models.Model):
         for company, holds in self.grouped("company_id").items():
             holds.write({"closed_on": company._dunning_today(), "outcome": "resumed"})
         return True
-
-    @api.model
-    def _close_promises(self, company, today):
-        """Say of each promise that is over whether it was kept.
-
-        Kept: paid in full by its date plus the grace. Anything less is broken.
-        """
-        promises = self.search(
-            [
-                ("kind", "=", "promise"),
-                ("closed_on", "=", False),
-                ("company_id", "=", company.id),
-            ]
-        )
-        kept = promises.filtered(lambda promise: promise._is_kept())
-        broken = (promises - kept).filtered(lambda promise: promise.last_day < today)
-        kept.write({"closed_on": today, "outcome": "kept"})
-        broken.write({"closed_on": today, "outcome": "broken"})
-        for promise in broken:
-            promise._tell_broken()
-        return broken
-
-    def _tell_broken(self):
-        """The responsible decides what comes of it; the reminders go on meanwhile."""
-        self.ensure_one()
-        followed = self._get_moves().dunning_enrollment_ids.filtered("next_step_id")
-        customer = followed.partner_id[:1].with_company(self.company_id)
-        sequence = followed.sequence_id[:1]
-        user = customer.dunning_user_id or sequence._get_responsible()
-        if not user:
-            return
-        env = self.with_context(lang=user.lang).env
-        quietly = sequence._get_telling_context(user)
-        followed.move_id[:1].with_context(**quietly).activity_schedule(
-            "mail.mail_activity_data_todo",
-            user_id=user.id,
-            summary=env._(
-                "Promise to pay broken: %(amount)s on %(date)s",
-                amount=formatLang(env, self.amount, currency_obj=self.currency_id),
-                date=format_date(env, self.until),
-            ),
-        )
-
-    def _is_kept(self):
-        self.ensure_one()
-        moves = (
-            self.move_ids
-            or self.env["dunning.enrollment"]
-            .search(
-                [
-                    ("partner_id", "=", self.partner_id.id),
-                    ("company_id", "=", self.company_id.id),
-                ]
-            )
-            .move_id
-        )
-        return bool(moves) and all(
-            move.payment_state in ("paid", "in_payment", "reversed") for move in moves
-        )

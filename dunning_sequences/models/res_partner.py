@@ -79,13 +79,13 @@ class ResPartner(models.Model):
     dunning_paused = fields.Boolean(
         groups=BILLING,
         string="Reminders Paused",
-        compute="_compute_dunning_pause",
+        compute="_compute_dunning_paused",
         inverse="_inverse_dunning_pause",
     )
     dunning_pause_until = fields.Date(
         groups=BILLING,
         string="Paused Until",
-        compute="_compute_dunning_pause",
+        compute="_compute_dunning_pause_until",
         inverse="_inverse_dunning_pause",
     )
     dunning_hold_ids = fields.One2many(
@@ -235,13 +235,22 @@ class ResPartner(models.Model):
         pauses = self.dunning_hold_ids._filter_open("pause")
         return pauses.filtered(lambda hold: hold.company_id == self.env.company)
 
+    # Each has a method of its own: what is computed together is empty to Odoo while
+    # only one of it is written.
+
     @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
     @api.depends_context("company")
-    def _compute_dunning_pause(self):
+    def _compute_dunning_paused(self):
         for partner in self:
-            pause = partner.commercial_partner_id._get_dunning_pauses()[:1]
-            partner.dunning_paused = bool(pause)
-            partner.dunning_pause_until = pause.until
+            pauses = partner.commercial_partner_id._get_dunning_pauses()
+            partner.dunning_paused = bool(pauses)
+
+    @api.depends("dunning_hold_ids.closed_on", "dunning_hold_ids.until")
+    @api.depends_context("company")
+    def _compute_dunning_pause_until(self):
+        for partner in self:
+            pauses = partner.commercial_partner_id._get_dunning_pauses()
+            partner.dunning_pause_until = pauses[:1].until
 
     def _inverse_dunning_pause(self):
         wanted = [(p, p.dunning_paused, p.dunning_pause_until) for p in self]

@@ -44,6 +44,7 @@ METHODS = {
         "action_dunning_off": BILL,
         "action_dunning_on": BILL,
         "action_dunning_pause": ANYBODY,
+        "action_dunning_plan": ANYBODY,
         "action_dunning_remind": BILL,
         "action_dunning_resume": BILL,
         "action_view_dunning_overdue": ANYBODY,
@@ -70,11 +71,13 @@ METHODS = {
     },
     "dunning.hold": {"action_close": BILL},
     "dunning.partner.enroll": {"action_confirm": BILL},
+    "dunning.plan": {"action_confirm": BILL},
     "dunning.promise.analysis": {"action_open_promise": READ},
     "dunning.reminder": {
         "action_approve": BILL,
         "action_cancel": BILL,
         "action_confirm_sent": BILL,
+        "action_other_address": BILL,
         "action_print": BILL,
         "action_retry": BILL,
         "action_skip": BILL,
@@ -140,6 +143,8 @@ MODELS = {
     "dunning.interest.rate": (READ, MANAGE, MANAGE, MANAGE),
     "dunning.mark": (("admin",), NOBODY, NOBODY, NOBODY),
     "dunning.partner.enroll": (BILL, BILL, BILL, NOBODY),
+    "dunning.plan": (BILL, BILL, BILL, NOBODY),
+    "dunning.plan.line": (BILL, BILL, BILL, BILL),
     "dunning.promise.analysis": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.recap": (("admin",), NOBODY, NOBODY, NOBODY),
     "dunning.reminder": (READ, NOBODY, NOBODY, NOBODY),
@@ -396,6 +401,7 @@ class TestAccess(HttpCase, DunningCommon):
             ("dunning.partner.enroll", self._open_enrolling),
             ("dunning.sequence.delete", self._open_deleting),
             ("dunning.step.preview", self._preview),
+            ("dunning.plan", self._open_plan),
         ):
             self.env.invalidate_all()
             with mute_logger("odoo.addons.base.models.ir_rule"):
@@ -412,7 +418,12 @@ class TestAccess(HttpCase, DunningCommon):
             composer = wizards["dunning.reminder.compose"]
             wizards["dunning.reminder.compose.line"] = composer.line_ids[:1]
             wizards["dunning.reminder.compose.skip"] = composer.skip_ids[:1]
+        if "dunning.plan" in wizards:
+            wizards["dunning.plan.line"] = wizards["dunning.plan"].line_ids[:1]
         return wizards
+
+    def _open_plan(self, env):
+        return env["dunning.plan"].create({"move_ids": [Command.set(self.invoice.ids)]})
 
     def _simulate(self, env):
         simulation = env["dunning.simulation"].create(

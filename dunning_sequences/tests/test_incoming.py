@@ -97,6 +97,44 @@ class TestIncoming(DunningCommon):
             self.assertEqual(notification.notification_status, "bounce")
             self.assertEqual(reminder.move_id.dunning_status, "failed")
 
+    def test_somebody_asks_for_another_address_once(self):
+        """…and sends it there, and keeps it; until then it is marked on the customer."""
+        (reminder,) = self.remind("customer@gone.example.com")
+        customer, invoice = reminder.partner_id, reminder.move_id
+        self._create_invoice_due("03-09", customer=customer)
+        self.receive("dsn_failed_unknown", reminder)
+        (asked,) = customer.activity_ids
+        self.assertEqual(asked.user_id, self.accountant)
+        self.assertEqual(asked.summary, "Ask for another e-mail address")
+        self.assertIn("did not reach", asked.note)
+        self.assertIn("550 5.1.1", asked.note)
+        self.run_on("03-16")
+        self.receive("dsn_failed_unknown", reminder.search([], limit=1))
+        self.assertEqual(customer.activity_ids, asked)
+        self.assertIn("customer@gone.example.com", customer.dunning_bounced)
+        self.assertIn("03/16/2026", customer.dunning_bounced)
+        action = reminder.action_other_address()
+        composer = self.env[action["res_model"]].browse(action["res_id"])
+        self.assertEqual((composer.email_to, composer.keep_contact), ("", True))
+        composer.email_to = "new@customer.example.com"
+        composer.action_send()
+        self.deliver()
+        self.assertEqual(self.sink.mails[-1]["To"], "new@customer.example.com")
+        self.assertReminders(invoice, "03-16 S1")
+        recipients = invoice._get_dunning_recipients()[invoice.id]
+        self.assertEqual(recipients["partners"].email, "new@customer.example.com")
+
+    def test_an_address_where_it_arrives_again_is_marked_no_more(self):
+        """The mail box was only full."""
+        (reminder,) = self.remind("customer@full.example.com")
+        self.receive("dsn_failed_expired", reminder)
+        customer = reminder.partner_id
+        self.assertTrue(customer.dunning_bounced)
+        reminder.action_retry()
+        self.deliver()
+        self.env.invalidate_all()
+        self.assertFalse(customer.dunning_bounced)
+
     def test_a_copy_that_came_back_is_noted(self):
         """Nobody else is blamed for it, and who has that address is."""
         copy = "boss@gone.example.com"
@@ -141,7 +179,8 @@ class TestIncoming(DunningCommon):
         self.receive("dsn_failed_unknown", reminder)
         self.assertEqual(reminder.state, "bounced")
         self.deliver()
-        self.assertFalse(self.sink.mails)
+        told = [mail["To"] for mail in self.sink.mails]
+        self.assertFalse([to for to in told if "customer@gone" in to])
 
     # ------------------------------------------------------------------------
     # ANSWERS

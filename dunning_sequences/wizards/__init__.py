@@ -4,5 +4,7 @@ from . import dunning_reminder_compose_send
 from . import dunning_simulation
 from . import dunning_simulation_line
 from . import dunning_partner_enroll
+from . import dunning_plan
+from . import dunning_plan_line
 from . import dunning_sequence_delete
 from . import dunning_step_preview
