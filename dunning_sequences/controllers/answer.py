@@ -12,8 +12,10 @@ from werkzeug.exceptions import NotFound
 from odoo import SUPERUSER_ID, fields, http
 from odoo.exceptions import UserError
 from odoo.http import request
+from odoo.tools import format_date
 from odoo.tools.mimetypes import guess_mimetype
 
+from ..tools.amount import parse_amount
 from ..tools.one_line import one_line
 
 #: What a customer adds: so many files, of so many bytes each, of these kinds.
@@ -102,17 +104,23 @@ class DunningAnswerPage(http.Controller):
         kinds = reminder._get_answer_kinds()
         known = dict(kinds)
         rows = reminder._get_answer_rows()
+        open_rows = [row for row in rows if row["is_open"]]
+        currencies = {row["currency"] for row in open_rows}
+        said = reminder._get_last_answer()
+        done = done if done and done == reminder.answer else None
         return {
             "company": reminder.company_id,
             "lang_of_page": self._get_page_lang(),
             "reminder": reminder,
             "token": token,
             "rows": rows,
-            "open_rows": [row for row in rows if row["is_open"]],
+            "open_rows": open_rows,
+            "currency": currencies.pop() if len(currencies) == 1 else None,
             "kinds": kinds,
             "kind": kind if kind in known else None,
-            "done": done if done and done == reminder.answer else None,
-            "said": reminder.answer_ids[:1],
+            "done": done,
+            "is_held": bool(done and reminder._get_last_answer(done)._is_holding()),
+            "said": self._get_said(said) if said and not done else None,
             "error": error,
             "post": post or {},
             "chosen": self._read_ids(),
@@ -120,6 +128,15 @@ class DunningAnswerPage(http.Controller):
             "today": fields.Date.to_string(reminder.company_id._dunning_today()),
             "last_day": fields.Date.to_string(Answer._get_last_promise(reminder)),
         }
+
+    def _get_said(self, answer):
+        """What he finds who comes back."""
+        kinds = dict(answer._selection_kind())
+        return request.env._(
+            "You told us on %(date)s: %(what)s",
+            date=format_date(request.env, answer.create_date),
+            what=kinds[answer.kind],
+        )
 
     def _read_values(self, reminder, kind, post):
         """Take what belongs to this kind of answer, and only that.
@@ -132,8 +149,15 @@ class DunningAnswerPage(http.Controller):
         values = {"kind": kind, "move_ids": moves}
         for name in reminder.env["dunning.answer"]._get_fields_of(kind):
             text = (post.get(name) or "").strip()
-            values[name] = self._read_date(text) if name == "date" else text or False
+            values[name] = self._read_value(name, text)
         return values
+
+    def _read_value(self, name, text):
+        if name == "date":
+            return self._read_date(text)
+        if name == "amount":
+            return self._read_amount(text)
+        return text or False
 
     def _read_ids(self):
         return set(request.httprequest.form.getlist("move"))
@@ -149,6 +173,20 @@ class DunningAnswerPage(http.Controller):
         except ValueError as error:
             raise UserError(
                 request.env._("“%(text)s” is not a day.", text=text[:20])
+            ) from error
+
+    def _read_amount(self, text):
+        """In the way of writing numbers of the page's language."""
+        lang = request.env["res.lang"]._get_data(code=request.env.lang or "en_US")
+        try:
+            return (
+                parse_amount(text, lang.decimal_point, lang.thousands_sep or "")
+                if text
+                else 0.0
+            )
+        except ValueError as error:
+            raise UserError(
+                request.env._("“%(text)s” is not an amount.", text=text[:20])
             ) from error
 
     def _read_files(self):

@@ -5,6 +5,8 @@ the mail when that is made and kept nowhere: whoever reads the thread here canno
 for the customer.
 """
 
+from collections import defaultdict
+
 from odoo import api, fields, models
 from odoo.tools.misc import hash_sign, verify_hash_signed
 
@@ -87,12 +89,26 @@ class DunningReminder(models.Model):
             )
         )
 
+    def _get_last_answer(self, kind=None):
+        """What was said last; of a kind, if one is named."""
+        self.ensure_one()
+        answers = self.answer_ids.sorted("id", reverse=True)
+        return answers.filtered(lambda answer: kind in (None, answer.kind))[:1]
+
     def _get_answerable_moves(self):
         """The invoices of this reminder on which something is open."""
         rows = self._get_answer_rows()
         return self.env["account.move"].union(
             *(row["move"] for row in rows if row["is_open"])
         )
+
+    def _get_open_amounts(self, moves):
+        """Return {currency: what is open now of some of its invoices}."""
+        amounts = defaultdict(float)
+        for row in self._get_answer_rows():
+            if row["is_open"] and row["move"] in moves:
+                amounts[row["currency"]] += row["value"]
+        return amounts
 
     def _get_answer_rows(self):
         """What the page shows: the instalments of this reminder as of now, no others.

@@ -2,7 +2,7 @@
 
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.exceptions import UserError, ValidationError
-from odoo.tools import email_normalize, format_date, plaintext2html
+from odoo.tools import email_normalize, format_date, formatLang, plaintext2html
 
 from .outcome import REPLY_DAYS
 
@@ -69,6 +69,12 @@ class DunningAnswer(models.Model):
         help="Nobody has checked that it belongs to the customer: ask before you "
         "write there.",
     )
+    amount = fields.Monetary(
+        string="Disputed Amount",
+        readonly=True,
+        help="The part that the customer does not agree with; all if he names none.",
+    )
+    currency_id = fields.Many2one(comodel_name="res.currency", readonly=True)
     note = fields.Text(readonly=True)
     hold_id = fields.Many2one(
         comodel_name="dunning.hold",
@@ -104,8 +110,12 @@ class DunningAnswer(models.Model):
     def _compute_display_name(self):
         kinds = dict(self._selection_kind())
         for answer in self:
-            said = (kinds.get(answer.kind), answer.partner_id.name)
-            answer.display_name = ": ".join(filter(None, said))
+            kind, whom = kinds.get(answer.kind), answer.partner_id.name
+            answer.display_name = kind
+            if whom:
+                answer.display_name = self.env._(
+                    "%(kind)s: %(whom)s", kind=kind, whom=whom
+                )
 
     # ------------------------------------------------------------------------
     # CHECK
@@ -138,7 +148,7 @@ class DunningAnswer(models.Model):
         names = {
             "paid": ("date", "reference"),
             "promise": ("date",),
-            "problem": ("reason",),
+            "problem": ("reason", "amount"),
             "address": ("email",),
         }
         return (*names[kind], "note")
@@ -207,6 +217,26 @@ class DunningAnswer(models.Model):
             raise UserError(self.env._("Tell us what the problem is."))
         if values["reason"] == "other" and not (values.get("note") or "").strip():
             raise UserError(self.env._("Tell us in a few words what the problem is."))
+        self._check_amount(reminder, values)
+
+    @api.model
+    def _check_amount(self, reminder, values):
+        """A part of what is open, where that is one amount."""
+        if not values.get("amount"):
+            return
+        due = reminder._get_open_amounts(values["move_ids"])
+        if len(due) != 1:
+            raise UserError(
+                self.env._("Answer about the invoices of one currency at a time.")
+            )
+        ((currency, most),) = due.items()
+        if currency.compare_amounts(values["amount"], most) > 0:
+            raise UserError(
+                self.env._(
+                    "Of these invoices %(amount)s is open: name at most that amount.",
+                    amount=formatLang(self.env, most, currency_obj=currency),
+                )
+            )
 
     @api.model
     def _check_address(self, reminder, values):
@@ -241,6 +271,7 @@ class DunningAnswer(models.Model):
                 **values,
                 "reminder_id": reminder.id,
                 "company_id": reminder.company_id.id,
+                "currency_id": values["move_ids"].currency_id[:1].id,
                 "move_ids": [(6, 0, values["move_ids"].ids)],
                 "email": email_normalize(values.get("email") or ""),
             }
@@ -283,6 +314,10 @@ class DunningAnswer(models.Model):
             :1
         ]
 
+    def _is_holding(self):
+        """Is nobody reminded of it meanwhile?"""
+        return bool(self.hold_id) and not self.hold_id.closed_on
+
     def _is_said_too_often(self):
         """Noted and told, but the reminders go on: else they would wait for ever."""
         held = self._read_group(
@@ -321,12 +356,8 @@ class DunningAnswer(models.Model):
             "address": ("reply", week),
         }
         kind, until = kinds[self.kind]
-        currency = self.move_ids.currency_id
-        amount = sum(
-            row["value"]
-            for row in self.reminder_id._get_answer_rows()
-            if row["is_open"] and row["move"] in self.move_ids
-        )
+        due = self.reminder_id._get_open_amounts(self.move_ids)
+        amount = sum(due.values()) if len(due) == 1 else 0
         return {
             "kind": kind,
             "move_ids": [(6, 0, self.move_ids.ids)],
@@ -335,8 +366,8 @@ class DunningAnswer(models.Model):
             "until": until,
             "reason": self._get_summary(),
             "note": self.note,
-            "amount": amount if len(currency) == 1 else 0,
-            "currency_id": currency[:1].id,
+            "amount": self.amount or amount,
+            "currency_id": self.move_ids.currency_id[:1].id,
             "user_id": False,
         }
 
@@ -350,12 +381,22 @@ class DunningAnswer(models.Model):
             "promise": self.env._(
                 "Says: will pay on %(date)s", date=format_date(self.env, self.date)
             ),
-            "problem": dict(self._selection_reason()).get(self.reason),
+            "problem": self._get_problem(),
             "address": self.env._(
                 "Says: write to %(address)s", address=self.email or ""
             ),
         }
         return ", ".join(filter(None, (said[self.kind], self.reference)))
+
+    def _get_problem(self):
+        reason = dict(self._selection_reason()).get(self.reason)
+        if not self.amount:
+            return reason
+        return self.env._(
+            "%(reason)s (%(amount)s of it)",
+            reason=reason,
+            amount=formatLang(self.env, self.amount, currency_obj=self.currency_id),
+        )
 
     def _post_notes(self, files):
         """On each invoice, with what he added on the first."""

@@ -220,8 +220,13 @@ class DunningReminder(models.Model):
     def _compute_display_name(self):
         """A call or a visit has no subject."""
         for reminder in self:
-            named = (reminder.step_name, reminder.move_id.name)
-            reminder.display_name = reminder.subject or ": ".join(filter(None, named))
+            step, invoice = reminder.step_name or "", reminder.move_id.name or ""
+            named = step or invoice
+            if step and invoice:
+                named = self.env._(
+                    "%(step)s: %(invoice)s", step=step, invoice=invoice
+                )
+            reminder.display_name = reminder.subject or named
 
     @api.depends("state", "origin", "line_ids")
     def _compute_can_undo(self):

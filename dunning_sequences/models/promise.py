@@ -94,7 +94,7 @@ class DunningHold(models.Model):
         return res
 
     def _note_open(self):
-        """Remember what is open of each invoice now, and say an amount if nobody did."""
+        """Remember what is open of each invoice now; say an amount if nobody did."""
         for hold in self:
             if hold.kind not in KINDS_OF_AMOUNT or hold.closed_on:
                 continue
@@ -271,7 +271,7 @@ class DunningHold(models.Model):
             promise.days_late = max(late, 0)
 
     def action_close(self):
-        """End the hold today: reminders go on. Of a plan, the promises to come end too."""
+        """End the hold today: reminders go on. Of a plan, the rest ends, too."""
         return super(DunningHold, self | self._get_plan_rest()).action_close()
 
     def _tell_broken(self):

@@ -179,6 +179,12 @@ class DunningRecap(models.Model):
             ),
             "dunning_hold_action_broken": self.env._("Promises broken in 7 days"),
             "dunning_hold_action_disputes": self.env._("Open disputes"),
+            "dunning_hold_action_disputes_14": self.env._(
+                "Disputes open for more than 14 days"
+            ),
+            "dunning_hold_action_disputes_30": self.env._(
+                "Disputes open for more than 30 days"
+            ),
             "dunning_hold_action_ageing": self.env._(
                 "Paused over 30 days, without an end"
             ),
@@ -197,6 +203,7 @@ class DunningRecap(models.Model):
                         "label": label,
                         "count": count,
                         "since": self._get_oldest(records, domain),
+                        "amount": self._get_disputed(records, domain),
                         "url": self._get_url(company, action),
                     }
                 )
@@ -219,6 +226,20 @@ class DunningRecap(models.Model):
         still_open = domain & Domain("closed_on", "=", False)
         ((oldest,),) = records._read_group(still_open, [], ["since:min"])
         return format_date(self.env, oldest)
+
+    @api.model
+    def _get_disputed(self, records, domain):
+        """What is disputed, one total per currency; nothing for other lists."""
+        if records._name != "dunning.hold":
+            return ""
+        disputed = domain & Domain("kind", "=", "dispute")
+        return ", ".join(
+            formatLang(self.env, amount, currency_obj=currency)
+            for currency, amount in records._read_group(
+                disputed, ["currency_id"], ["amount:sum"]
+            )
+            if amount
+        )
 
     @api.model
     def _get_coming(self, company):

@@ -5,7 +5,9 @@ from . import test_incoming
 from . import test_information
 from . import test_life
 from . import test_approval
+from . import test_amount
 from . import test_holds
+from . import test_promises
 from . import test_calendar
 from . import test_channels
 from . import test_claim

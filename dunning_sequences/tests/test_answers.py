@@ -147,6 +147,33 @@ class TestAnswers(HttpCase, DunningCommon):
         self.assertReminders(self.invoice, "03-08 S1")
         self.assertReminders(self.other, "03-08 S1", "03-15 S2")
 
+    def test_a_part_of_the_amount_is_not_right(self):
+        """As the customer writes numbers; no more than is open, of what he chose."""
+        self.env["res.lang"]._activate_lang("de_DE")
+        self.reminder.sudo().lang = "de_DE"
+        self.env.flush_all()
+        for text, expected in (
+            ("1.234", "at most that amount"),
+            ("100,01", "at most that amount"),
+            ("12,3,4", "is not an amount"),
+            ("-5", "is not an amount"),
+        ):
+            _response, tree = self.say(
+                "problem", move=self.invoice.id, reason="amount", amount=text
+            )
+            self.assertIn(expected, self.get_alert(tree))
+        self.assertFalse(self.invoice.dunning_hold_ids)
+        for _time in range(2):
+            _response, tree = self.say(
+                "problem", move=self.invoice.id, reason="amount", amount="40,50 $"
+            )
+            self.assertIn("Thank you", self.get_alert(tree))
+        (hold,) = self.invoice.dunning_hold_ids
+        self.assertEqual((hold.kind, hold.amount), ("dispute", 40.5))
+        self.assertIn("40.50", hold.reason)
+        self.assertEqual(self.invoice.dunning_disputed_amount, 40.5)
+        self.assertIn("40.50 of it", self.get_activities().summary)
+
     def test_another_address_is_for_a_person_to_check(self):
         self.say("address", email="Boss <boss@customer.example.com>")
         answer = self.reminder.answer_ids
@@ -219,6 +246,17 @@ class TestAnswers(HttpCase, DunningCommon):
         self.assertEqual(len(self.reminder.answer_ids), ANSWERS_A_DAY)
         held = self.reminder.answer_ids.filtered("hold_id")
         self.assertEqual(len(held), HOLDS, "more than that holds nothing")
+
+    def test_the_page_says_whether_reminders_wait(self):
+        """Who has said too much is heard, but reminded all the same."""
+        for number in range(HOLDS + 1):
+            _response, tree = self.say("paid", date=f"2026-03-0{number + 2}")
+            text = self.get_alert(tree)
+            self.assertIn("We look for your payment.", text)
+            self.assertEqual("no reminder meanwhile" in text, number < HOLDS)
+        self.assertIn("Reminders go on until it is settled.", text)
+        _response, tree = self.open()
+        self.assertIn("You told us on 03/08/2026: Already paid", self.get_alert(tree))
 
     def test_tapped_twice_is_said_once(self):
         for _time in range(2):

@@ -98,7 +98,7 @@ class TestIncoming(DunningCommon):
             self.assertEqual(reminder.move_id.dunning_status, "failed")
 
     def test_somebody_asks_for_another_address_once(self):
-        """…and sends it there, and keeps it; until then it is marked on the customer."""
+        """…and sends it there, and keeps it; until then the customer is marked."""
         (reminder,) = self.remind("customer@gone.example.com")
         customer, invoice = reminder.partner_id, reminder.move_id
         self._create_invoice_due("03-09", customer=customer)

@@ -198,7 +198,7 @@ class TestPromises(DunningCommon):
         }
         self.assertIn("06/03/2026: $ 40,00", texts["marie@customer.example.com"])
         self.assertIn(
-            "You had promised to pay $ 40.00 by 03/06/2026; we have received $ 15.00 of",
+            "You had promised to pay $ 40.00 by 03/06/2026; we have received $ 15.00",
             texts["azure@customer.example.com"],
         )
         self.assertNotIn("promised", texts["later@customer.example.com"])

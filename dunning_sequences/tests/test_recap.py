@@ -117,7 +117,7 @@ class TestRecap(RecapCommon):
         }
         self.travel("02-03")
         held["Pause"].dunning_paused = True
-        held["Dispute"].dunning_disputed = True
+        held["Dispute"].write({"dunning_disputed": True, "dunning_disputed_amount": 40})
         held["Promise"].write({"dunning_promise_date": "2026-03-05"})
         self.run_on("03-04..03-09")
         self.assertNext(approve, "todo", reason="approval")
@@ -128,7 +128,9 @@ class TestRecap(RecapCommon):
             "Reminders to approve 2",
             "Failed or without address 1",
             "Promises broken in 7 days 1",
-            "Open disputes (the oldest since 02/03/2026) 1",
+            "Open disputes (the oldest since 02/03/2026) $ 40.00 1",
+            "Disputes open for more than 14 days (the oldest since 02/03/2026) $ 40.00",
+            "Disputes open for more than 30 days (the oldest since 02/03/2026) $ 40.00",
             "Paused over 30 days, without an end (the oldest since 02/03/2026) 1",
         ):
             self.assertIn(piece, text)
