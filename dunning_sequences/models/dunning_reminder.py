@@ -223,9 +223,7 @@ class DunningReminder(models.Model):
             step, invoice = reminder.step_name or "", reminder.move_id.name or ""
             named = step or invoice
             if step and invoice:
-                named = self.env._(
-                    "%(step)s: %(invoice)s", step=step, invoice=invoice
-                )
+                named = self.env._("%(step)s: %(invoice)s", step=step, invoice=invoice)
             reminder.display_name = reminder.subject or named
 
     @api.depends("state", "origin", "line_ids")

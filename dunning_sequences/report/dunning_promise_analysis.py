@@ -33,8 +33,8 @@ class DunningPromiseAnalysis(models.Model):
         string="Share Kept",
         readonly=True,
         aggregator="avg",
-        help="Of the promises that are over. Kept: paid in full by the promised day or "
-        "within its days of grace.",
+        help="Of the promises that are over. Kept: its amount was paid by the promised "
+        "day or within its days of grace.",
     )
     paid_on = fields.Date(
         readonly=True, help="Day of the last payment, when nothing is open any more."
@@ -48,7 +48,7 @@ class DunningPromiseAnalysis(models.Model):
 
     # What must be in the database before it is read.
     _depends = {
-        "dunning.hold": ["kind", "until", "since", "amount", "outcome", "closed_on"],
+        "dunning.hold": ["kind", "until", "since", "amount", "outcome", "days_late"],
         "account.move": ["amount_total", "amount_total_signed", "payment_state"],
         "account.partial.reconcile": ["max_date"],
     }
@@ -59,6 +59,7 @@ class DunningPromiseAnalysis(models.Model):
             "open": self.env._("Still open"),
             "kept": self.env._("Kept"),
             "broken": self.env._("Broken"),
+            "lapsed": self.env._("Lapsed with its plan"),
             "resumed": self.env._("Ended by hand"),
         }
         return list(words.items())
@@ -76,6 +77,7 @@ class DunningPromiseAnalysis(models.Model):
                    promised.paid_on,
                    CASE WHEN promised.paid_on IS NOT NULL
                         THEN promised.paid_on - hold.until
+                        WHEN hold.outcome = 'kept' THEN hold.days_late
                         WHEN hold.outcome = 'broken' AND promised.rate IS NOT NULL
                         THEN %(today)s::date - hold.until
                    END AS days_late
