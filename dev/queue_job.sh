@@ -1,7 +1,15 @@
 # shellcheck shell=bash
-# OCA's queue_job, which only dunning_sequences_queue_job needs. Source after lib.sh.
+# The addons beside ours, each of which installs itself beside another one; and OCA's queue_job,
+# which only dunning_sequences_queue_job needs. Source after lib.sh.
 
-GLUE=dunning_sequences_queue_job
+# Ours, and what it stands beside: one a line.
+GLUES=(
+    dunning_sequences_queue_job:queue_job
+    dunning_sequences_sale:sale
+)
+# The same apart: MODULES of ours, and what to install, with commas.
+MODULES=("${GLUES[@]%%:*}")
+BESIDE=$(IFS=,; echo "${GLUES[*]#*:}")
 
 # Sets QUEUE_JOB: the folder to put on PYTHONPATH, so that Odoo finds the addon.
 need_queue_job() {

@@ -182,6 +182,15 @@ class DunningReminder(models.Model):
         env = self._with_company_lang(company).env
         return env._("The text was erased on %(date)s.", date=format_date(env, today))
 
+    def action_print(self):
+        """A letter without its text is none.
+
+        :raise UserError: to say so
+        """
+        if any(letter.erased_on for letter in self):
+            raise UserError(self.env._("The text of this letter was erased."))
+        return super().action_print()
+
     def _retry(self):
         """A text that was written for one customer is gone: it cannot be said again."""
         if any(reminder.erased_on and reminder.own_text for reminder in self):

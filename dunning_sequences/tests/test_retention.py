@@ -153,6 +153,9 @@ class TestRetention(DunningCommon):
         reminder.sudo()._erase_texts(self.company, self.today())
         with self.assertRaisesRegex(UserError, "was erased"):
             reminder.action_retry()
+        reminder.sudo().channel = "letter"
+        with self.assertRaisesRegex(UserError, "was erased"):
+            reminder.action_print()
 
     @mute_logger("odoo.models.unlink")
     def test_a_contact_who_is_gone_or_has_no_name_any_more(self):
