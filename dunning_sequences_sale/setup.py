@@ -1,7 +1,7 @@
 """`pip install .` in this folder: the addon as odoo.addons.dunning_sequences_sale.
 
-As the one of dunning_sequences, in the folder above. Odoo itself, with its addon sale, is
-not on PyPI: it has to be there.
+As the one of dunning_sequences, in the folder above. Odoo itself, with its addon sale,
+is not on PyPI: it has to be there.
 """
 
 import ast
