@@ -46,6 +46,7 @@
         "views/collection_views.xml",
         "report/dunning_analysis_views.xml",
         "report/dunning_ageing_views.xml",
+        "report/dunning_comparison_views.xml",
         "report/dunning_promise_analysis_views.xml",
         "wizards/dunning_simulation_line_views.xml",
         "wizards/dunning_simulation_views.xml",

@@ -43,6 +43,7 @@ from . import dunning_interest_rate
 from . import claim
 from . import claim_reminder
 from . import broken_promise
+from . import comparison
 from . import statement
 from . import test_message
 from . import outcome

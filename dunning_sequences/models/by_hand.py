@@ -12,7 +12,7 @@ from ..tools import plan
 from .dunning_reminder import STATES_PENDING
 
 #: Reasons that do not bind a person. See `dunning.enrollment._filter_remindable`.
-NOT_BINDING = ("from_date", "no_sequence", "not_sent", "sequence_off")
+NOT_BINDING = ("comparison", "from_date", "no_sequence", "not_sent", "sequence_off")
 
 #: What an instalment is made of that is reminded by hand: see `_new_by_hand`.
 IN_MEMORY = (

@@ -26,7 +26,14 @@ STATE_STOPPED = "stopped"
 
 
 #: What only spares the customer: a person may remind him all the same.
-SPARING_REASONS = ("contact_delay", "credits", "min_amount", "not_sent", "statements")
+SPARING_REASONS = (
+    "comparison",
+    "contact_delay",
+    "credits",
+    "min_amount",
+    "not_sent",
+    "statements",
+)
 
 
 class DunningEnrollment(models.Model):

@@ -10,6 +10,7 @@ from odoo import api, fields, models
 #: them.
 REASONS_SILENT = (
     "blocked",
+    "comparison",
     "in_payment",
     "no_followup",
     "not_sent",

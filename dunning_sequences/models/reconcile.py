@@ -42,6 +42,7 @@ COLUMNS = (
     "state",
     "hold_reason",
     "hold_until",
+    "comparison",
 )
 
 
@@ -492,6 +493,7 @@ class DunningEnrollment(models.Model):
         }
         state, reason, until = self._get_standing(row, sequence, entry, coming)
         decision.update(state=state, hold_reason=reason, hold_until=until)
+        decision["comparison"] = self._get_comparison(row, sequence, entry)
         return decision
 
     @api.model
@@ -611,7 +613,7 @@ class DunningEnrollment(models.Model):
             return "held", row["hold_kind"], row["hold_last_day"]
         reason = self._get_hold_reason(row, sequence)
         if reason:
-            return "held", reason, None
+            return "held", reason, self._get_hold_until(row, sequence, reason)
         step = sequence.step_ids.browse(coming.step_id if coming else None)
         if pending and not self._is_overtaking(row, coming, step):
             return "todo", pending, None
@@ -675,6 +677,11 @@ class DunningEnrollment(models.Model):
             return "not_sent"
         if row["last_state"] == "queued":
             return "delayed" if row["last_tries"] else "leaving"
+        return None
+
+    @api.model
+    def _get_hold_until(self, row, sequence, reason):
+        """The last day for which a reason holds, None when that is not known. Hook."""
         return None
 
     # ------------------------------------------------------------------------

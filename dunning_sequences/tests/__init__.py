@@ -41,3 +41,4 @@ from . import test_sequence_form
 from . import test_undo
 from . import test_views
 from . import test_work_list
+from . import test_comparison

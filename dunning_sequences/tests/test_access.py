@@ -52,11 +52,13 @@ METHODS = {
     },
     "dunning.ageing": {"action_open_invoice": READ},
     "dunning.analysis": {"action_open_reminder": READ},
+    "dunning.comparison": {"action_open_invoice": READ},
     "dunning.enrollment": {
         "action_approve": BILL,
         "action_compose": BILL,
         "action_export_collection": BILL,
         "action_hand_over": BILL,
+        "action_leave_comparison": BILL,
         "action_open_postpone": READ,
         "action_open_reminder": READ,
         "action_open_work_list": (*READ, "foreigner"),
@@ -137,6 +139,7 @@ MODELS = {
     "dunning.answer": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.attempt": (("admin",), NOBODY, NOBODY, NOBODY),
     "dunning.claim.waiver": (READ, NOBODY, BILL, NOBODY),
+    "dunning.comparison": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.day": (("admin",), NOBODY, NOBODY, NOBODY),
     "dunning.enrollment": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.hold": (READ, BILL, BILL, MANAGE),
@@ -366,6 +369,8 @@ class TestAccess(HttpCase, DunningCommon):
         hold = {"partner_id": self.other_customer.id, "company_id": self.company.id}
         promise = {**hold, "kind": "promise", "until": self.today()}
         promise = self.env["dunning.hold"].create(promise)
+        compared = self.get_enrollment(self.invoice)
+        compared.sudo().comparison = "reminded"
         reminder = self.get_last_reminder(self.invoice)
         said = {"kind": "paid", "date": self.today(), "move_ids": self.invoice}
         answer = self.root["dunning.answer"]._accept(reminder.with_env(self.root), said)
@@ -378,7 +383,10 @@ class TestAccess(HttpCase, DunningCommon):
                 "res.partner": self.customer,
                 "dunning.answer": answer.with_env(self.env),
                 "dunning.claim.waiver": self.env["dunning.claim.waiver"].create(waiver),
-                "dunning.enrollment": self.get_enrollment(self.invoice),
+                "dunning.comparison": self.env["dunning.comparison"].browse(
+                    compared.id
+                ),
+                "dunning.enrollment": compared,
                 "dunning.hold": self.env["dunning.hold"].create(hold),
                 "dunning.interest.rate": self.env["dunning.interest.rate"].create(rate),
                 "dunning.promise.analysis": self.env["dunning.promise.analysis"].browse(
