@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
-from odoo.fields import Domain
 
 from ..tools import late_payment
 from .guard import REACHED
@@ -314,23 +313,25 @@ class AccountMove(models.Model):
 
         Each step once, however often it was repeated and for however many instalments.
         """
-        said = Domain("reminder_id.state", "in", REACHED)
-        if reminders:
-            said |= Domain("reminder_id", "in", reminders.ids)
         rows = (
             self.env["dunning.reminder.line"]
             .sudo()
             ._read_group(
-                Domain("move_id", "in", self.ids)
-                & Domain("counts", "=", True)
-                & Domain("step_id.claim_fee", ">", 0)
-                & Domain("step_id.sequence_id.claim_policy", "=", "fee")
-                & Domain("reminder_id.before_due", "=", False)
-                & said,
+                [
+                    ("move_id", "in", self.ids),
+                    ("counts", "=", True),
+                    ("step_id.claim_fee", ">", 0),
+                    ("step_id.sequence_id.claim_policy", "=", "fee"),
+                    ("reminder_id.before_due", "=", False),
+                    ("reminder_id.state", "in", REACHED),
+                ],
                 ["move_id", "step_id"],
             )
         )
+        said = {(move.id, step) for move, step in rows}
+        for line in reminders._get_current_lines() if reminders else ():
+            said.add((line.move_id._origin.id, line.step_id._origin.sudo()))
         fees = defaultdict(float)
-        for move, step in rows:
-            fees[move.id] += step.claim_fee
+        for move_id, step in said:
+            fees[move_id] += step.claim_fee
         return fees

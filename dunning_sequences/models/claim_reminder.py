@@ -29,13 +29,13 @@ class DunningReminder(models.Model):
         for (company, today, policy), reminders in claiming.grouped(
             lambda r: (r.company_id, r.date, r.sequence_id.claim_policy)
         ).items():
-            moves = reminders._get_current_lines().move_id.with_company(company)
-            found = moves._read_claims(policy, today, reminders)
+            moves = reminders._get_current_lines().move_id._origin
+            found = moves.with_company(company)._read_claims(policy, today, reminders)
             for reminder in reminders:
                 reminder.claims = [
                     reminder._prepare_claim(move, found[move])
-                    for move in reminder._get_current_lines().move_id
-                    if move in found and found[move].left
+                    for move in reminder._get_current_lines().move_id._origin
+                    if move in found
                 ]
 
     def _is_claiming(self):
@@ -63,28 +63,23 @@ class DunningReminder(models.Model):
         return res
 
     def _get_fingerprint_facts(self):
-        """A text that somebody wrote himself names the claim of its day: it stays true
-        until there is none any more.
+        """A text that somebody wrote himself names the claim of its day. It stays true,
+        unless the claim was waived or booked since.
         """
         facts = super()._get_fingerprint_facts()
-        written = self.own_text == "written"
-        for claim in self.claims or ():
-            facts += [claim["move_id"]] if written else list(claim.values())
-        return facts
+        if self.own_text == "written":
+            return facts + [c["move_id"] for c in self.claims or () if not _is_left(c)]
+        return facts + [value for c in self.claims or () for value in c.values()]
 
     # ------------------------------------------------------------------------
     # CONTENT
     # ------------------------------------------------------------------------
 
     def _get_merge_values(self):
-        rows = self._get_claim_rows()
-        laws = {claim["law"] for claim in self.claims or ()}
         return {
             **super()._get_merge_values(),
-            "claim_amount": self._format_totals(rows),
-            "claim_source": ", ".join(
-                self.env["account.move"]._get_claim_source(law) for law in laws if law
-            ),
+            "claim_amount": self._format_totals(self._get_claim_rows()),
+            "claim_source": self._get_claim_sources(),
         }
 
     def _prepare_table_values(self, lines):
@@ -98,11 +93,9 @@ class DunningReminder(models.Model):
         }
 
     def _get_claim_title(self):
-        laws = {claim["law"] for claim in self.claims}
-        sources = [self.env["account.move"]._get_claim_source(law) for law in laws]
         values = {
             "date": self._format_date(self.date),
-            "rule": ", ".join(filter(None, sources)),
+            "rule": self._get_claim_sources(),
         }
         if not values["rule"]:
             return self.env._("In addition, reminder fees as of %(date)s:", **values)
@@ -111,11 +104,19 @@ class DunningReminder(models.Model):
             **values,
         )
 
+    def _get_claim_sources(self):
+        """The law of what is asked for, as the customer reads it."""
+        laws = {claim["law"] for claim in self.claims or () if _is_left(claim)}
+        Move = self.env["account.move"]
+        return ", ".join(Move._get_claim_source(law) for law in laws if law)
+
     def _get_claim_rows(self):
         """Return the rows of the table: one for each invoice and kind of claim."""
         rows = []
-        for claim in self.claims or ():
-            move = self.env["account.move"].browse(claim["move_id"])
+        claims = self.claims or ()
+        moves = {move.id: move for move in self.move_ids._origin} if claims else {}
+        for claim in claims:
+            move = moves[claim["move_id"]]
             for label, amount in (
                 (self._get_fixed_label(claim), claim["fixed"]),
                 (self._get_interest_label(claim), claim["interest"]),
@@ -147,6 +148,10 @@ class DunningReminder(models.Model):
             days=claim["days"],
             rates=", ".join(rates),
         )
+
+
+def _is_left(claim):
+    return claim["fixed"] or claim["interest"]
 
 
 def _get_days(period):

@@ -132,9 +132,13 @@ class TestQueries(DunningCommon):
         self.assertComposingDoesNotGrow()
 
     def test_composing_from_a_template_for_many_customers(self):
+        """With all that a table can show, the claims for paying late among it."""
+        self.company.country_id = self.env.ref("base.fr")
+        self.env.ref("base.EUR").active = True
         template = self.env.ref("dunning_sequences.mail_template_dunning_first")
         self._create_default(
-            {"delay": 7, "content": "template", "template_id": template.id}
+            {"delay": 7, "content": "template", "template_id": template.id},
+            claim_policy="legal",
         )
         self.assertComposingDoesNotGrow()
 
