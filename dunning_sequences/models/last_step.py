@@ -56,14 +56,16 @@ class DunningSequence(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
+        sequences = super().create(vals_list)
         if any(TELLING_FIELDS & vals.keys() for vals in vals_list):
             self.env.registry.clear_cache()
-        return super().create(vals_list)
+        return sequences
 
     def write(self, vals):
+        res = super().write(vals)
         if TELLING_FIELDS & vals.keys():
             self.env.registry.clear_cache()
-        return super().write(vals)
+        return res
 
 
 class DunningEnrollment(models.Model):
@@ -71,9 +73,13 @@ class DunningEnrollment(models.Model):
 
     @api.model
     def _tell_in_time(self, company, today):
-        """Tell whom the end of a sequence concerns; what fails stops no reminder."""
-        if not self.env["dunning.sequence"]._is_telling():
-            return
+        """Tell whom the end of a sequence concerns, where one says so."""
+        if self.env["dunning.sequence"]._is_telling():
+            self._in_own_transaction(self._tell_safely, company, today)
+
+    @api.model
+    def _tell_safely(self, company, today):
+        """What fails here stops no reminder."""
         try:
             with self.env.cr.savepoint():
                 mine = self.sudo().with_company(company)
@@ -89,7 +95,9 @@ class DunningEnrollment(models.Model):
     def _tell(self, kind, company, today):
         """Put one activity for each person and customer; never twice for an invoice."""
         groups = defaultdict(self.browse)
-        for enrollment in self._find_to_tell(kind, company, today):
+        found = self._find_to_tell(kind, company, today)
+        found._prefetch_amounts()
+        for enrollment in found:
             user = enrollment._get_told_user(kind)
             if user:
                 groups[user, enrollment.partner_id] += enrollment
