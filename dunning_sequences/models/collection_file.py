@@ -8,6 +8,9 @@ import io
 import logging
 from collections import OrderedDict
 
+from lxml import html
+from markupsafe import Markup
+
 from odoo import api, models
 from odoo.tools import format_date, format_datetime
 from odoo.tools.pdf import merge_pdf
@@ -177,9 +180,19 @@ class DunningReminder(models.Model):
             "to": reached or "",
             "invoices": ", ".join(filter(None, self.line_ids.mapped("move_name"))),
             "proofs": self._get_collection_proofs(attempts.get(self.message_id)),
-            "body": self.body,
+            "body": self._get_body_without_links(),
             "erased_on": self.erased_on and format_date(self.env, self.erased_on),
         }
+
+    def _get_body_without_links(self):
+        """The words as they were sent; its links open the customer's own pages."""
+        self.ensure_one()
+        if not self.body:
+            return ""
+        body = html.fromstring(f"<div>{self.body}</div>")
+        for link in body.iter("a"):
+            link.attrib.pop("href", None)
+        return Markup(html.tostring(body, encoding="unicode"))
 
     def _get_collection_proofs(self, handed_over):
         """Return [(label, value)] of what proves that it left. Hook: add to it.

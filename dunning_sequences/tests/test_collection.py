@@ -258,6 +258,7 @@ class TestCollection(CollectionCommon):
         return page.decode().replace("\N{NO-BREAK SPACE}", " ")
 
     def test_the_file_says_what_was_said_and_proves_it(self):
+        self.sequence.step_ids[0].body += "{{ payment_link }}"
         euro = self._create_invoice_due(
             "03-01", 30, currency_id=self.setup_other_currency("EUR")
         )
@@ -281,8 +282,10 @@ class TestCollection(CollectionCommon):
             "Promise to pay",
             reminder.message_id.strip("<>"),
             "Handed to the mail server",
+            "S1: $ 50.00 since",
         ):
             self.assertIn(text, page)
+        self.assertNotIn("access_token", page, "a link is the customer's alone")
         reminder.sudo()._erase_texts(self.company, self.today())
         page = self.get_page(self.invoice)
         self.assertIn("The text was erased on 03/17/2026", page)
