@@ -109,6 +109,7 @@ class ResPartner(models.Model):
                 ("partner_id", "in", customers.ids),
                 ("channel", "=", "email"),
                 ("state", "in", (*ARRIVED, "bounced")),
+                ("email_to", "!=", False),  # not erased since
             ],
             ["partner_id", "email_to", "state"],
             ["id:max", "sent_on:max"],

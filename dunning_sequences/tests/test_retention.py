@@ -141,6 +141,7 @@ class TestRetention(DunningCommon):
         reminder.sudo()._register_bounce({self.contact.email: "550 No such user"})
         self.assertEqual(self.erase("05-01"), 1)
         self.assertEqual(reminder.state, "bounced")
+        self.assertFalse(self.customer.dunning_bounced)
         self.assertEqual(self.get_words(reminder), [])
         reminder.action_retry()
         again = self.get_last_reminder(self.invoice)
