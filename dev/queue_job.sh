@@ -2,10 +2,12 @@
 # The addons beside ours, each of which installs itself beside another one; and OCA's queue_job,
 # which only dunning_sequences_queue_job needs. Source after lib.sh.
 
-# Ours, and what it stands beside: one a line.
+# Ours, and what it stands beside: one a line. Odoo's dashboards come with accounting: beside
+# what is there already nothing installs itself, so that one is asked for.
 GLUES=(
     dunning_sequences_queue_job:queue_job
     dunning_sequences_sale:sale
+    dunning_sequences_spreadsheet:dunning_sequences_spreadsheet
 )
 # The same apart: MODULES of ours, and what to install, with commas.
 MODULES=("${GLUES[@]%%:*}")
