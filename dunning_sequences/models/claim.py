@@ -88,14 +88,7 @@ class DunningSequence(models.Model):
         for sequence in self.filtered(lambda s: s.claim_policy == "legal"):
             company = sequence.company_id
             if not company._get_dunning_claim_law():
-                raise ValidationError(
-                    self.env._(
-                        "Compensation and interest are the law of the European Union, "
-                        "and %(company)s is not in it. Give the company its country, "
-                        "or choose a flat fee per step.",
-                        company=company.name,
-                    )
-                )
+                raise ValidationError(company._get_no_claim_law_message())
 
 
 class DunningSequenceStep(models.Model):
@@ -121,12 +114,23 @@ class ResCompany(models.Model):
     def _get_dunning_claim_problem(self, today):
         """Say what keeps the legal claim from being whole, False if nothing does."""
         self.ensure_one()
+        if not self._get_dunning_claim_law():
+            return self._get_no_claim_law_message()
         if not self._get_euro().active:
             return self.env._(
                 "The euro is not active: without it nothing says what EUR 40 are "
                 "worth, and no compensation is claimed. Activate it and its rates."
             )
         return self._get_dunning_rate_problem(self._get_dunning_rates(), today)
+
+    def _get_no_claim_law_message(self):
+        self.ensure_one()
+        return self.env._(
+            "Compensation and interest are the law of the European Union, and "
+            "%(company)s is not in it. Give the company its country, or choose a flat "
+            "fee per step.",
+            company=self.name,
+        )
 
     @api.model
     def _get_euro(self):

@@ -143,11 +143,10 @@ class DunningReminder(models.Model):
     def _get_interest_label(self, claim):
         Rate = self.env["dunning.interest.rate"]
         rates = [f"{Rate._format_rate(percent)} %" for percent in claim["percents"]]
-        return self.env._(
-            "Late-payment interest, %(days)s days at %(rates)s",
-            days=claim["days"],
-            rates=", ".join(rates),
-        )
+        values = {"days": claim["days"], "rates": ", ".join(rates)}
+        if claim["days"] == 1:
+            return self.env._("Late-payment interest, 1 day at %(rates)s", **values)
+        return self.env._("Late-payment interest, %(days)s days at %(rates)s", **values)
 
 
 def _is_left(claim):

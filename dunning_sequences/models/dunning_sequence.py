@@ -460,6 +460,7 @@ class DunningSequence(models.Model):
                         "user_id": False,
                         "email_from": False,
                         "calendar_id": False,
+                        "claim_policy": "none",  # its law may be another one
                         "excluded_payment_method_ids": False,
                     }
                 )

@@ -505,9 +505,19 @@ class TestClaims(DunningCommon):
         with self.assertRaises(IntegrityError), self.env.cr.savepoint():
             self.sequence.step_ids[0].claim_fee = -1
             self.env.flush_all()
+        invoice = self._create_invoice_due("03-01", 1000)
+        self.run_on("03-02")
+        self.company.country_id = self.env.ref("base.us")
+        self.assertIn("law of the European Union", self.sequence.claim_problem)
+        self.assertClaim(invoice, 0, 0, 0)
         with self.assertRaisesRegex(ValidationError, "law of the European Union"):
-            self.company.country_id = self.env.ref("base.us")
             self._create_sequence(claim_policy="legal")
+        ready_made = self.sequence._get_ready_made()
+        ready_made.company_id.country_id = self.env.ref("base.fr")
+        ready_made.claim_policy = "legal"
+        elsewhere = self.env["res.company"].create({"name": "Elsewhere"})
+        copies = elsewhere.dunning_sequence_ids
+        self.assertEqual(set(copies.mapped("claim_policy")), {"none"})
         bill = self._create_invoice_due("03-01", 10, move_type="in_invoice")
         with self.assertRaisesRegex(UserError, "customer's invoice"):
             self.waive(bill)
