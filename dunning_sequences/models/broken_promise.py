@@ -24,25 +24,23 @@ class DunningReminder(models.Model):
     @api.depends("line_ids.dropped", "partner_id")
     def _compute_broken_promise_id(self):
         self.broken_promise_id = False
-        moves = self.line_ids.move_id
+        moves = self.line_ids.move_id._origin
         promises = self._search_closed_promises(moves)
         if "broken" not in promises.mapped("outcome"):
             return
-        said = self.env["dunning.reminder.line"].sudo()
-        said = said.search_fetch(
+        Line = self.env["dunning.reminder.line"].sudo()
+        said = Line.search_fetch(
             [("move_id", "in", moves.ids), ("counts", "=", True)],
             ["move_id", "reminder_id"],
         ).grouped("move_id")
         for reminder in self:
-            mine = reminder._get_current_lines().move_id
+            mine = reminder._get_current_lines().move_id._origin
             about = promises.filtered(
                 lambda p, mine=mine, reminder=reminder: (
                     p.move_ids & mine or p.partner_id == reminder.partner_id
                 )
             )
-            lines = self.env["dunning.reminder.line"].union(
-                *(said[move] for move in mine & moves.union(*said))
-            )
+            lines = Line.union(*(said[move] for move in mine if move in said))
             # Of several, his last word counts.
             if about and reminder._is_first_after(about[0], lines):
                 reminder.broken_promise_id = about[0]

@@ -215,6 +215,20 @@ class TestPromises(DunningCommon):
             self.get_text(mail),
         )
 
+    def test_what_a_person_writes_says_so_too(self):
+        """Also of an invoice of which nobody has been reminded yet."""
+        self.sequence.step_ids[0].body = "<p>Hello. {{ broken_promise }}</p>"
+        invoice = self._create_invoice_due("03-20")
+        self.run_on("03-05")
+        promise = self.promise(invoice, "03-06")
+        for day, says in (("03-09", False), ("03-10", True)):
+            self.run_on(day)
+            self.assertEqual(bool(promise.outcome), says)
+        action = invoice.action_dunning_compose()
+        composer = self.env[action["res_model"]].browse(action["res_id"])
+        self.assertIn("You had promised to pay", composer.body)
+        self.assertFalse(composer.history_summary)
+
     # ------------------------------------------------------------------------
     # PAYMENT PLANS
     # ------------------------------------------------------------------------

@@ -448,7 +448,7 @@ class DunningReminderCompose(models.TransientModel):
             )
             last = lines.filtered("counts")[:1]
             wizard.history_ids = lines
-            wizard.history_summary = last and self.env._(
+            wizard.history_summary = bool(last) and self.env._(
                 "%(date)s: %(step)s",
                 date=format_date(self.env, last.sent_on or last.date),
                 step=last.step_name or last.reminder_id.subject,
