@@ -28,6 +28,7 @@ class DunningReminder(models.Model):
         promises = self._search_closed_promises(moves)
         if "broken" not in promises.mapped("outcome"):
             return
+        promises._prefetch_paid()
         Line = self.env["dunning.reminder.line"].sudo()
         said = Line.search_fetch(
             [("move_id", "in", moves.ids), ("counts", "=", True)],

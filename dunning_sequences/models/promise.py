@@ -187,6 +187,7 @@ class DunningHold(models.Model):
             ],
             order="until, id",
         )
+        promises._prefetch_paid()
         kept = promises.filtered(lambda promise: promise._is_kept())
         missed = (promises - kept).filtered(lambda promise: promise.last_day < today)
         lapsed = missed._get_plan_rest() - kept
@@ -200,6 +201,12 @@ class DunningHold(models.Model):
         for promise in broken:
             promise._tell_broken()
         return broken
+
+    def _prefetch_paid(self):
+        """Read at once what `_is_kept` and `_get_paid` read of the invoices of each."""
+        self.move_ids.fetch(
+            ["state", "payment_state", "amount_residual", "amount_total", "currency_id"]
+        )
 
     def _is_kept(self):
         """Hook: override to ask for more, or for less."""

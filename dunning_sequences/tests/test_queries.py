@@ -51,6 +51,27 @@ class TestQueries(DunningCommon):
             self.Enrollment._reconcile(invoices, self.today())
         self.assertLessEqual(counts[-1], counts[1])
 
+    def test_promises(self):
+        """Of all that are open each is judged every day."""
+        self._create_default((7,))
+        counts = []
+        for number in (FEW, FEW, MANY):
+            invoices = self._create_invoices(number)
+            self.env["dunning.hold"].create(
+                [
+                    {
+                        "kind": "promise",
+                        "move_ids": [(6, 0, invoice.ids)],
+                        "until": "2026-04-01",
+                        "amount": 50,
+                    }
+                    for invoice in invoices
+                ]
+            )
+            with self.count(counts):
+                self.env["dunning.hold"]._close_promises(self.company, self.today())
+        self.assertDoesNotGrow(*counts[1:])
+
     def test_full_reconcile(self):
         """Whatever the number of invoices, a chunk of them takes as many queries."""
         self._create_default((7,))
