@@ -33,7 +33,7 @@ CONCURRENCY_ERRORS = (
 THREAD = ("model", "res_id")
 
 #: Customers per transaction.
-CHUNK = 100
+CHUNK = 200
 
 
 class DunningEnrollment(models.Model):

@@ -69,7 +69,7 @@ class DunningReminder(models.Model):
     def _take_some(self, run, which, limit):
         """Return the ids of those that this worker has from now on, for a while."""
         self.env.flush_all()
-        rows = self.env.execute_query(
+        self.env.cr.execute(
             SQL(
                 """
                 WITH free AS (
@@ -86,8 +86,10 @@ class DunningReminder(models.Model):
                 clock=CLOCK,
                 limit=limit,
                 lease=LEASE,
-            )
+            ),
+            log_exceptions=False,  # another worker may take the same: no error
         )
+        rows = self.env.cr.fetchall()
         self.env.invalidate_all(flush=False)
         return sorted(reminder_id for (reminder_id,) in rows)
 
