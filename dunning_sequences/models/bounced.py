@@ -112,7 +112,7 @@ class ResPartner(models.Model):
                 ("email_to", "!=", False),  # not erased since
             ],
             ["partner_id", "email_to", "state"],
-            ["id:max", "sent_on:max"],
+            ["id:max", "date:max"],
         )
         arrived, bounced = {}, {}
         for customer, email, state, *last in groups:

@@ -38,7 +38,10 @@ class DunningReminder(models.Model):
             mine = reminder._get_current_lines().move_id._origin
             about = promises.filtered(
                 lambda p, mine=mine, reminder=reminder: (
-                    p.move_ids & mine or p.partner_id == reminder.partner_id
+                    p.move_ids & mine
+                    or p.partner_id
+                    and (p.partner_id, p.company_id)
+                    == (reminder.partner_id, reminder.company_id)
                 )
             )
             lines = Line.union(*(said[move] for move in mine if move in said))
