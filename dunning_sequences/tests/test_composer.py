@@ -100,7 +100,9 @@ class TestText(ComposerCommon):
         shown = composer.body
         self.send(composer)
         reminder = self.get_last_reminder(self.invoice)
-        self.assertEqual(reminder.body, shown)
+        # The composer writes spaces and tags its own way, as an editor does.
+        arrived = composer._fields["body"].convert_to_cache(reminder.body, composer)
+        self.assertEqual(arrived, shown)
         self.assertIn("/my/invoices/", shown)
 
     def test_a_changed_text_leaves_and_the_step_stays_as_it_was(self):

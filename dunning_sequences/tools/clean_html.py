@@ -48,7 +48,7 @@ class CleanHtml(fields.Html):
 
     def _convert(self, value, record, validate):
         if value and validate and is_clean(value):
-            return Markup(value)
+            return Markup(str(value).replace("\xa0", "&nbsp;"))  # as the sanitizer does
         return super()._convert(value, record, validate)
 
 
