@@ -394,3 +394,13 @@ class AccountMove(models.Model):
             raise UserError(self.env._("The claim of this invoice was not waived."))
         waivers._undo()
         return True
+
+
+class AccountMoveReversal(models.TransientModel):
+    _inherit = "account.move.reversal"
+
+    def _modify_default_reverse_values(self, origin_move):
+        """The invoice that replaces that of a claim is one, too, and booked as such."""
+        values = super()._modify_default_reverse_values(origin_move)
+        claimed = origin_move.sudo().dunning_claim_of_id
+        return {**values, "dunning_claim_of_id": claimed.id}

@@ -84,7 +84,8 @@ class DunningEnrollment(models.Model):
         holds = self.move_id.dunning_hold_ids | self.partner_id.dunning_hold_ids
         holds = holds.filtered(
             lambda hold: (
-                hold.kind != "collection" and hold.company_id == self.company_id
+                hold.kind in ("promise", "dispute", "reply")
+                and hold.company_id == self.company_id
             )
         )
         kinds = dict(holds._fields["kind"]._description_selection(self.env))

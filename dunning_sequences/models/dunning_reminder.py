@@ -342,6 +342,9 @@ class DunningReminder(models.Model):
         """Hook: override to show more."""
         others, apart = self._split_information()
         rows = [self._prepare_table_row(r.move_id, r.due_date, r.amount) for r in lines]
+        if len(lines.step_id) > 1:
+            for row, line in zip(rows, lines, strict=True):
+                row["step"] = line.step_id.with_context(lang=self.env.lang).name
         return {
             "rows": rows,
             "total": len(rows) > 1 and self._format_totals(rows),

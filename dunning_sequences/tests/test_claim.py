@@ -398,6 +398,19 @@ class TestClaims(DunningCommon):
     # BOOKED
     # ------------------------------------------------------------------------
 
+    def test_what_replaces_the_invoice_of_a_claim_is_booked_as_it(self):
+        invoice = self._create_invoice_due("03-01", 1000)
+        self.run_on("03-08")
+        claim = self.book(invoice)
+        claim.action_post()
+        wizard = self.env["account.move.reversal"].create(
+            {"move_ids": [(6, 0, claim.ids)], "journal_id": claim.journal_id.id}
+        )
+        wizard.modify_moves()
+        self.assertEqual(claim.payment_state, "reversed")
+        self.assertEqual(wizard.new_move_ids.dunning_claim_of_id, invoice)
+        self.assertClaim(invoice, 80, 2.33, 0)
+
     def test_booked_on_request_and_never_twice(self):
         income = self.company_data["default_account_revenue"].copy()
         invoice = self._create_invoice_due("03-01", 1000)

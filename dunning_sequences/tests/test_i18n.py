@@ -126,7 +126,7 @@ class TestFrench(DunningCommon):
     def test_mails_are_french_from_the_subject_to_the_signature(self):
         english = self._get_english()
         self.assertIn("Kind regards,", english)
-        self.assertIn("Invoice date", english)
+        self.assertIn("Amount due", english)
         invoices = self._create_invoice_due("03-01", 1250)
         invoices += self._create_invoice_due("03-01", 60)
         mails = self._get_mails(invoices)

@@ -86,8 +86,8 @@ def is_clean(text):
 
 def _are_attributes_clean(attributes):
     end = 0
-    for attribute in _ATTRIBUTE.finditer(attributes):
-        if attribute.start() != end or not _is_style_clean(attribute["style"]):
+    while attribute := _ATTRIBUTE.match(attributes, end):
+        if not _is_style_clean(attribute["style"]):
             return False
         end = attribute.end()
     return not attributes[end:].strip()
