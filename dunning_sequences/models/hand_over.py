@@ -13,6 +13,7 @@ from odoo.tools.mail import email_normalize_all
 
 from odoo.addons.base.models.ir_mail_server import MailDeliveryException
 
+from ..tools.plain_text import to_plain_text
 from ..tools.smtp_journal import AlreadyJournalled, collect_refusals, journal_data
 
 _logger = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class DunningReminder(models.Model):
             email_bcc=self._split(self.email_bcc),
             subject=email["subject"],
             body=email["body"],
-            body_alternative=email["body_alternative"],
+            body_alternative=to_plain_text(email["body"]),
             reply_to=email["reply_to"],
             attachments=email["attachments"],
             message_id=self.message_id,

@@ -387,5 +387,6 @@ class DunningCommon(AccountTestInvoicingCommon):
         return [mail.subject.split()[0] for mail in self.sink.mails]
 
     def get_text(self, mail):
-        """Return what a mail says, in one line, with plain spaces."""
-        return " ".join(mail.text.replace("\N{NO-BREAK SPACE}", " ").split())
+        """Return what a mail says, in one line, with plain spaces, also in tables."""
+        text = mail.text.replace("\N{NO-BREAK SPACE}", " ").replace(" | ", " ")
+        return " ".join(text.split())

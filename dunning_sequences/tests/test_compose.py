@@ -50,6 +50,27 @@ class TestGrouping(ComposeCommon):
         self.assertEqual(reminder.move_ids, invoices)
         self.assertIn("S1: $ 350.00", self.get_text(mail))
 
+    def test_each_line_of_a_mail_names_its_step(self):
+        text = {"body": "<p>{{ amount_due }}</p>{{ invoice_table }}"}
+        sequence = self._create_default(
+            {"delay": 7, "subject": "One", **text},
+            {"delay": 14, "subject": "Two", **text},
+        )
+        sequence.step_ids[1].name = "Second reminder"
+        older = self._create_invoice_due("03-01", 100)
+        newer = self._create_invoice_due("03-08", 250)
+        self.run_on("03-08", "03-15")
+        first, second = self.sink.mails
+        self.assertNotIn("S1", first.text)
+        rows = [line for line in second.text.splitlines() if " | " in line]
+        self.assertEqual(rows[0], "Invoice | Due date | Amount due")
+        for row, invoice, step in zip(
+            rows[1:3], (older, newer), ("Second reminder", "S1"), strict=True
+        ):
+            self.assertIn(invoice.name, row)
+            self.assertIn(f", {step} | ", row)
+        self.assertIn("Total | $\N{NO-BREAK SPACE}350.00", rows[3])
+
     def test_one_mail_per_invoice_if_the_sequence_says_so(self):
         self._create_default((7,), grouping="invoice")
         invoices = self._create_invoice_due("03-01", 100)

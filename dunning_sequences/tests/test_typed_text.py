@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from odoo.tests import BaseCase, tagged
 
-from ..tools import one_line, typed_text
+from ..tools import one_line, plain_text, typed_text
 from ..tools.typed_text import (
     FIELDS,
     MAX_LENGTH,
@@ -48,7 +48,7 @@ class TestTypedText(BaseCase):
     """What a person may type into a step, on any version of Jinja2."""
 
     def test_examples_in_the_documentation(self):
-        for module, examples in ((typed_text, 5), (one_line, 2)):
+        for module, examples in ((typed_text, 5), (one_line, 2), (plain_text, 1)):
             failed, tried = doctest.testmod(module)
             self.assertFalse(failed)
             self.assertGreaterEqual(tried, examples)
