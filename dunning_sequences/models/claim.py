@@ -15,6 +15,7 @@ from odoo.exceptions import ValidationError
 
 from ..tools import late_payment
 from .guard import REACHED
+from .promise import PAID_STATES
 
 #: Directive 2011/7/EU, art. 6(1); C. com., art. D441-5.
 COMPENSATION_EUR = 40
@@ -156,6 +157,17 @@ class AccountMove(models.Model):
             and self._is_claimable_from_customer()
         )
 
+    def _is_paid_undated(self):
+        """Was it paid by a payment without an entry?
+
+        Odoo says that it is paid, but its amount is open until the bank statement is
+        there: on which day it was paid is not known before.
+        """
+        self.ensure_one()
+        return self.payment_state in PAID_STATES and not self.currency_id.is_zero(
+            self.amount_residual
+        )
+
     def _is_claimable_from_customer(self):
         """Only between businesses (directive, art. 1(2)): a company or somebody of it.
 
@@ -173,7 +185,9 @@ class AccountMove(models.Model):
         :param today: the last day that counts
         :param reminders: with a flat fee, these count as if they had left
         """
-        moves = self.sudo().filtered(lambda move: move._is_claimable())
+        moves = self.sudo().filtered(
+            lambda move: move._is_claimable() and not move._is_paid_undated()
+        )
         instalments = moves._read_claim_instalments()
         late = moves.filtered(
             lambda move: any(

@@ -113,17 +113,11 @@ class AccountMove(models.Model):
     # SHOWN
     # ------------------------------------------------------------------------
 
-    @api.depends(
-        "dunning_claim_move_ids.state",
-        "dunning_claim_move_ids.amount_total",
-        "dunning_claim_move_ids.payment_state",
-        "dunning_claim_waiver_ids.undone_on",
-        "dunning_enrollment_ids.sequence_id",
-        "amount_residual",
-    )
     @api.depends_context("lang")
     def _compute_dunning_claim(self):
-        """As of the company's today: it grows by day, so nothing is kept."""
+        """As of the company's today: it grows by day, so nothing is kept, and who
+        registers a payment has no work with it.
+        """
         for name in ("fixed", "interest", "booked", "left"):
             self[f"dunning_claim_{name}"] = 0.0
         for name in ("waived", "detail", "problem"):

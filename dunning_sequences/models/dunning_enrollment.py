@@ -152,6 +152,7 @@ class DunningEnrollment(models.Model):
     _due_idx = models.Index(
         "(company_id, next_date) WHERE state IN ('running', 'todo', 'held')"
     )
+    _done_idx = models.Index("(company_id) WHERE state = 'done'")
 
     @api.model
     def _selection_hold_reason(self):

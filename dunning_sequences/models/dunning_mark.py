@@ -184,52 +184,51 @@ class DunningMark(models.Model):
 
     @api.model
     def _get_sql_of_partners(self, partner_ids):
-        return SQL(
-            """
-            SELECT id FROM account_move
-             WHERE %(sales)s AND %(opened)s
-               AND (commercial_partner_id = ANY(%(ids)s) OR partner_id = ANY(%(ids)s))
-             UNION
-            SELECT move_id FROM dunning_enrollment
-             WHERE state != 'stopped' AND partner_id = ANY(%(ids)s)
-            """,
-            sales=SALES,
-            opened=OPEN,
-            ids=partner_ids,
+        return self._get_sql_of_open(
+            SQL(
+                "commercial_partner_id = ANY(%(ids)s) OR partner_id = ANY(%(ids)s)",
+                ids=partner_ids,
+            ),
+            SQL("state != 'stopped' AND partner_id = ANY(%s)", partner_ids),
         )
 
     @api.model
     def _get_sql_of_companies(self, company_ids):
-        return SQL(
-            """
-            SELECT id FROM account_move
-             WHERE %(sales)s AND %(opened)s AND company_id = ANY(%(ids)s)
-             UNION
-            SELECT move_id FROM dunning_enrollment
-             WHERE state != 'stopped' AND company_id = ANY(%(ids)s)
-            """,
-            sales=SALES,
-            opened=OPEN,
-            ids=company_ids,
+        return self._get_sql_of_open(
+            SQL("company_id = ANY(%s)", company_ids),
+            SQL("state != 'stopped' AND company_id = ANY(%s)", company_ids),
         )
 
     @api.model
     def _get_sql_of_sequences(self, sequence_ids):
         """Its company's and all branches' invoices: it may become theirs."""
-        return SQL(
-            """
-            SELECT id FROM account_move
-             WHERE %(sales)s AND %(opened)s AND company_id IN (
+        return self._get_sql_of_open(
+            SQL(
+                """
+                company_id IN (
                    SELECT child.id
                      FROM dunning_sequence sequence
                      JOIN res_company parent ON parent.id = sequence.company_id
                      JOIN res_company child
                        ON child.parent_path LIKE parent.parent_path || '%%'
-                    WHERE sequence.id = ANY(%(ids)s))
+                    WHERE sequence.id = ANY(%s))
+                """,
+                sequence_ids,
+            ),
+            SQL("sequence_id = ANY(%s)", sequence_ids),
+        )
+
+    @api.model
+    def _get_sql_of_open(self, of_moves, of_enrollments):
+        """Open invoices of which the first is true, and enrolled ones of the second."""
+        return SQL(
+            """
+            SELECT id FROM account_move WHERE %s AND %s AND (%s)
              UNION
-            SELECT move_id FROM dunning_enrollment WHERE sequence_id = ANY(%(ids)s)
+            SELECT move_id FROM dunning_enrollment WHERE %s
             """,
-            sales=SALES,
-            opened=OPEN,
-            ids=sequence_ids,
+            SALES,
+            OPEN,
+            of_moves,
+            of_enrollments,
         )

@@ -162,7 +162,7 @@ class DunningEnrollment(models.Model):
             """
             sequence.tell_salesperson AND enrollment.state = 'running'
             AND enrollment.occurrence = 0
-            AND enrollment.next_date - sequence.tell_salesperson_days <= %s
+            AND enrollment.next_date <= %s + sequence.tell_salesperson_days
             AND enrollment.next_step_id = (%s)
             """,
             today,

@@ -77,9 +77,12 @@ class TestAnalysis(DunningCommon):
         self.assertEqual(sum(row.paid for row in rows.values()), 0)
         self.assertFalse(any(row.settled_on for row in rows.values()))
 
-        # By step, as the pivot shows it.
+        self.assertThreeByStep(a + b + c)
+
+    def assertThreeByStep(self, invoices):
+        """As the pivot shows it."""
         found = self.Analysis._read_group(
-            [("move_id", "in", (a + b + c).ids)],
+            [("move_id", "in", invoices.ids)],
             ["step_id"],
             [
                 "amount:sum",

@@ -398,6 +398,22 @@ class TestClaims(DunningCommon):
     # BOOKED
     # ------------------------------------------------------------------------
 
+    def test_paid_by_a_payment_without_an_entry_waits_for_the_statement(self):
+        """As with Odoo Enterprise: paid, but open until the statement is there."""
+        invoice = self._create_invoice_due("03-01", 1000)
+        self.run_on("03-08")
+        self.assertGreater(invoice.dunning_claim_left, 0)
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE account_move SET payment_state = 'in_payment' WHERE id = %s",
+            [invoice.id],
+        )
+        self.env.invalidate_all(flush=False)
+        self.assertEqual(invoice.amount_residual, 1000)
+        self.assertClaim(invoice, 0, 0, 0)
+        with self.assertRaisesRegex(UserError, "nothing to claim"):
+            invoice.action_dunning_claim_book()
+
     def test_what_replaces_the_invoice_of_a_claim_is_booked_as_it(self):
         invoice = self._create_invoice_due("03-01", 1000)
         self.run_on("03-08")
