@@ -35,6 +35,7 @@
         "views/res_config_settings_views.xml",
         "views/safety_views.xml",
         "views/retention_views.xml",
+        "views/letter_views.xml",
         "views/last_step_views.xml",
         "views/recap_views.xml",
         "views/digest_views.xml",

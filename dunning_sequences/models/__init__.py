@@ -33,6 +33,7 @@ from . import retry
 from . import approve
 from . import information
 from . import letter
+from . import letter_page
 from . import undo
 from . import activity
 from . import missing_pdf

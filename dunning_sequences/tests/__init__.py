@@ -3,6 +3,7 @@ from . import test_typed_text
 from . import test_hostile
 from . import test_incoming
 from . import test_information
+from . import test_letters
 from . import test_life
 from . import test_approval
 from . import test_amount
