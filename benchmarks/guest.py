@@ -11,7 +11,7 @@ from odoo import SUPERUSER_ID
 from . import lib, report
 
 #: How often a list or a form is opened in a run.
-OPENINGS = 20
+OPENINGS = 100
 #: Lines of a list in the web client.
 PAGE = 80
 

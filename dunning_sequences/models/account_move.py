@@ -202,27 +202,36 @@ class AccountMove(models.Model):
     # STATUS: one SQL expression for compute, search and group-by
     # ------------------------------------------------------------------------
 
+    @api.model
+    def _get_dunning_first_status_sql(self):
+        """The first status over the enrollments ``e`` of an invoice that is open."""
+        return SQL(
+            """
+            (%s)[MIN(CASE WHEN e.hold_reason = 'failed' THEN 1
+                          WHEN e.hold_reason = 'approval' THEN 2
+                          WHEN e.state = 'todo' THEN 3
+                          WHEN e.hold_reason = 'pause' THEN 4
+                          WHEN e.state = 'running'
+                            OR e.hold_reason = 'leaving' THEN 6
+                          WHEN e.state = 'held' THEN 5
+                          WHEN e.state = 'done' THEN 7 END)]
+            """,
+            list(STATUSES),
+        )
+
     def _get_dunning_status_sql(self, alias):
-        """The first status over the instalments of the invoice ``alias``."""
+        """The status of the invoice ``alias``: see `_compute_dunning_status`."""
         return SQL(
             """
             COALESCE((
-                SELECT (%(statuses)s)[MIN(
-                       CASE WHEN e.hold_reason = 'failed' THEN 1
-                            WHEN e.hold_reason = 'approval' THEN 2
-                            WHEN e.state = 'todo' THEN 3
-                            WHEN e.hold_reason = 'pause' THEN 4
-                            WHEN e.state = 'running'
-                              OR e.hold_reason = 'leaving' THEN 6
-                            WHEN e.state = 'held' THEN 5
-                            WHEN e.state = 'done' THEN 7 END)]
+                SELECT %(status)s
                   FROM dunning_enrollment e
                  WHERE e.move_id = %(id)s AND e.state != 'stopped'
                    AND %(state)s = 'posted'
                    AND %(payment)s NOT IN ('paid', 'reversed')
             ), 'none')
             """,
-            statuses=list(STATUSES),
+            status=self._get_dunning_first_status_sql(),
             id=SQL.identifier(alias, "id"),
             state=SQL.identifier(alias, "state"),
             payment=SQL.identifier(alias, "payment_state"),
@@ -233,14 +242,6 @@ class AccountMove(models.Model):
             self._check_field_access(self._fields[fname], "read")
             return self._get_dunning_status_sql(alias)
         return super()._field_to_sql(alias, fname, query=query)
-
-    def _get_dunning_next_date_sql(self, alias):
-        """The earliest date over the instalments of the invoice ``alias``."""
-        return SQL(
-            """(SELECT MIN(e.next_date) FROM dunning_enrollment e
-                 WHERE e.move_id = %s AND e.state != 'stopped')""",
-            SQL.identifier(alias, "id"),
-        )
 
     @api.depends(
         "dunning_enrollment_ids.state",
@@ -253,25 +254,38 @@ class AccountMove(models.Model):
         self.dunning_status = "none"
         self.dunning_next_date = False
         sales = self._filter_dunning_sales()
-        if not sales.ids:
+        found = sales._origin._read_dunning_status()
+        if not found:
             return
-        self.env["dunning.enrollment"].flush_model(
-            ["state", "hold_reason", "next_date"]
-        )
-        sales.flush_recordset(["state", "payment_state"])
+        for (status, day), moves in sales.grouped(
+            lambda move: found.get(move._origin.id, ("none", False))
+        ).items():
+            followed = moves.filtered(lambda move: move._is_dunning_open())
+            followed.dunning_status = status
+            moves.dunning_next_date = day
+
+    def _is_dunning_open(self):
+        self.ensure_one()
+        return self.state == "posted" and self.payment_state not in ("paid", "reversed")
+
+    def _read_dunning_status(self):
+        """Return {invoice id: (first status, earliest date)} of those followed."""
+        if not self.ids:
+            return {}
+        enrollments = self.env["dunning.enrollment"]
+        enrollments.flush_model(["state", "hold_reason", "next_date"])
         rows = self.env.execute_query(
             SQL(
-                "SELECT id, %s, %s FROM account_move WHERE id = ANY(%s)",
-                self._get_dunning_status_sql("account_move"),
-                self._get_dunning_next_date_sql("account_move"),
-                sales.ids,
+                """
+                SELECT e.move_id, %s, MIN(e.next_date) FROM dunning_enrollment e
+                 WHERE e.move_id = ANY(%s) AND e.state != 'stopped'
+              GROUP BY e.move_id
+                """,
+                self._get_dunning_first_status_sql(),
+                self.ids,
             )
         )
-        found = {move_id: shown for move_id, *shown in rows}
-        for move in sales:
-            status, day = found.get(move._origin.id, ("none", None))
-            move.dunning_status = status
-            move.dunning_next_date = day
+        return {move_id: (status or "none", day) for move_id, status, day in rows}
 
     def _search_dunning_status(self, operator, value):
         # Odoo asks for the rights where it writes the SQL, which we do ourselves.

@@ -14,7 +14,6 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
 from ..tools import late_payment
-from .guard import REACHED
 from .promise import PAID_STATES
 
 #: Directive 2011/7/EU, art. 6(1); C. com., art. D441-5.
@@ -329,7 +328,8 @@ class AccountMove(models.Model):
     def _read_claim_fees(self, reminders=None):
         """Return {invoice id: fees, in company currency} of the steps said to each.
 
-        Each step once, however often it was repeated and for however many instalments.
+        Each step once, however often it was repeated and for however many instalments,
+        at what it cost when it was said, and only when it has left.
         """
         rows = (
             self.env["dunning.reminder.line"]
@@ -338,18 +338,18 @@ class AccountMove(models.Model):
                 [
                     ("move_id", "in", self.ids),
                     ("counts", "=", True),
-                    ("step_id.claim_fee", ">", 0),
-                    ("step_id.sequence_id.claim_policy", "=", "fee"),
+                    ("claim_fee", ">", 0),
                     ("reminder_id.before_due", "=", False),
-                    ("reminder_id.state", "in", REACHED),
+                    ("reminder_id.state", "=", "sent"),
                 ],
                 ["move_id", "step_id"],
+                ["claim_fee:max"],
             )
         )
-        said = {(move.id, step) for move, step in rows}
+        said = {(move.id, step.id): fee for move, step, fee in rows}
         for line in reminders._get_current_lines() if reminders else ():
-            said.add((line.move_id._origin.id, line.step_id._origin.sudo()))
+            said[line.move_id._origin.id, line.step_id._origin.id] = line._get_fee()
         fees = defaultdict(float)
-        for move_id, step in said:
-            fees[move_id] += step.claim_fee
+        for (move_id, _step_id), fee in said.items():
+            fees[move_id] += fee
         return fees

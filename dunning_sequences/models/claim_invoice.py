@@ -217,29 +217,39 @@ class AccountMove(models.Model):
     def _read_claim_booked(self, today):
         """Return {invoice id: what late-payment invoices claim}, in its currency.
 
-        One that was cancelled, or reversed in full, claims nothing any more.
+        One that was cancelled, or reversed in full, claims nothing any more; one that
+        was credited in part claims the rest.
         """
-        found = (
-            self.env["account.move"]
-            .sudo()
-            .search_fetch(
-                [
-                    ("dunning_claim_of_id", "in", self.ids),
-                    ("state", "!=", "cancel"),
-                    ("payment_state", "!=", "reversed"),
-                ],
-                ["dunning_claim_of_id", "amount_total", "currency_id"],
-            )
+        claims = self.env["account.move"].sudo()
+        claims = claims.search_fetch(
+            [
+                ("dunning_claim_of_id", "in", self.ids),
+                ("state", "!=", "cancel"),
+                ("payment_state", "!=", "reversed"),
+            ],
+            ["dunning_claim_of_id", "amount_total", "currency_id"],
         )
-        convert = self._get_converter(today)
-        booked = defaultdict(float)
-        for claim in found:
+        convert, booked = self._get_converter(today), defaultdict(float)
+        for claim, amount in claims._read_claim_amounts().items():
             origin = claim.dunning_claim_of_id
-            amount = claim.amount_total
             if claim.currency_id != origin.currency_id:
                 amount = convert(origin, amount, claim.currency_id)
             booked[origin.id] += amount
         return booked
+
+    def _read_claim_amounts(self):
+        """Return {invoice of a claim: its total less the credit notes of it}."""
+        amounts = {claim: claim.amount_total for claim in self}
+        if not self:
+            return amounts
+        for claim, currency, amount in self._read_group(
+            [("reversed_entry_id", "in", self.ids), ("state", "=", "posted")],
+            ["reversed_entry_id", "currency_id"],
+            ["amount_total:sum"],
+        ):
+            if currency == claim.currency_id:  # Odoo makes them in the same one
+                amounts[claim] = max(amounts[claim] - amount, 0.0)
+        return amounts
 
     def action_dunning_claim_book(self):
         """Make a draft invoice of what is left of the claim, and open it.

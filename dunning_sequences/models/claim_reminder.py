@@ -7,6 +7,22 @@ interest grows by day, and what was waived or booked since is not asked for.
 from odoo import api, fields, models
 
 
+class DunningReminderLine(models.Model):
+    _inherit = "dunning.reminder.line"
+
+    claim_fee = fields.Float(
+        string="Fee",
+        readonly=True,
+        help="That of the step when this was written, in company currency: what it "
+        "costs later is not asked for what was said before.",
+    )
+
+    def _get_fee(self):
+        """What is charged for it; a preview has noted nothing yet."""
+        self.ensure_one()
+        return self.claim_fee if self._origin else self.step_id.sudo().claim_fee
+
+
 class DunningReminder(models.Model):
     _inherit = "dunning.reminder"
 
@@ -70,6 +86,13 @@ class DunningReminder(models.Model):
         if self.own_text == "written":
             return facts + [c["move_id"] for c in self.claims or () if not _is_left(c)]
         return facts + [value for c in self.claims or () for value in c.values()]
+
+    @api.model
+    def _prepare_line_vals(self, enrollment):
+        vals = super()._prepare_line_vals(enrollment)
+        if enrollment.sequence_id.claim_policy != "fee":
+            return vals
+        return {**vals, "claim_fee": enrollment.next_step_id.claim_fee}
 
     # ------------------------------------------------------------------------
     # CONTENT

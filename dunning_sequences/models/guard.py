@@ -11,6 +11,8 @@ from datetime import timedelta
 from odoo import api, models
 from odoo.tools import SQL
 
+from .reconcile import Kept
+
 #: Reminders in these states have reached the customer, or are about to.
 REACHED = ("queued", "sent", "doubtful")
 
@@ -36,7 +38,7 @@ class DunningEnrollment(models.Model):
         sequences = self.env["dunning.sequence"].browse(
             {row["decision"]["sequence_id"] for row in due}
         )
-        sequences = {sequence.id: sequence for sequence in sequences}
+        sequences = {sequence.id: Kept(sequence) for sequence in sequences}
         amounts = self._get_due_amounts(due, sequences.values())
         contacts = self._get_last_contacts(due, sequences.values())
         recipients = self._get_recipients(due)
@@ -68,7 +70,7 @@ class DunningEnrollment(models.Model):
         if sequence.min_amount and max(amount, row["residual"]) < sequence.min_amount:
             return "held", "min_amount", None
         step = self.env["dunning.sequence.step"].browse(row["decision"]["next_step_id"])
-        if step.mode == "auto" and row["old_statements"]:
+        if row["old_statements"] and step.mode == "auto":
             return "held", "statements", None
         if row["held_by_credits"]:
             return "held", "credits", None
@@ -77,7 +79,7 @@ class DunningEnrollment(models.Model):
             until = contact + timedelta(days=days - 1)
             if row["today"] <= until:
                 return "held", "contact_delay", until
-        if step.channel == "email" and not recipients["to"]:
+        if not recipients["to"] and step.channel == "email":
             return "todo", "no_recipient", None
         if step.channel == "letter" and not self._has_postal_address(row):
             return "todo", "no_address", None

@@ -14,12 +14,19 @@ from odoo.tools.mail import (
 #: What makes a header or an address of a name, and what turns its direction around.
 UNSAFE_IN_NAME = re.compile(r'[\x00-\x1f\x7f"<>@\\\u202a-\u202e\u2066-\u2069]|=\?|\?=')
 
+#: One address that needs no parser to be read.
+PLAIN_ADDRESS = re.compile(
+    r"[a-z0-9_+-]+(\.[a-z0-9_+-]+)*@([a-z0-9-]+\.)+[a-z][a-z0-9-]*", re.ASCII | re.I
+)
+
 
 @lru_cache(maxsize=10_000)
 def normalize_all(emails):
-    """As `email_normalize_all`; to parse an address takes long, and a run asks for the
-    same ones several times.
+    """As `email_normalize_all`; to parse takes long, most are plain, and a run
+    asks for the same ones several times.
     """
+    if PLAIN_ADDRESS.fullmatch(emails or ""):
+        return (emails.lower(),)
     return tuple(email_normalize_all(emails))
 
 

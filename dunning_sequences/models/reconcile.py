@@ -45,16 +45,34 @@ COLUMNS = (
     "comparison",
 )
 
+#: The names of the same in a row, as they are in the database.
+OLD_COLUMNS = tuple(f"old_{name}" for name in COLUMNS)
+
 
 class Kept:
-    """A sequence whose values are read once: they are asked for each instalment."""
+    """A record whose values are read once: they are asked for each instalment and day.
 
-    def __init__(self, sequence):
-        self._sequence = sequence
+    Some of them can be supposed to be others.
+    """
+
+    def __init__(self, record, **values):
+        self.__dict__.update(values, _record=record)
 
     def __getattr__(self, name):
-        value = self.__dict__[name] = getattr(self._sequence, name)
+        value = self.__dict__[name] = getattr(self._record, name)
         return value
+
+
+class KeptSteps:
+    """The steps of a sequence, to be found by their ids."""
+
+    def __init__(self, steps):
+        self._by_id = {step.id: Kept(step) for step in steps}
+        self._none = steps.browse()
+
+    def browse(self, step_id=None):
+        """Return a step, as `sequence.step_ids.browse` does."""
+        return self._by_id.get(step_id, self._none)
 
 
 class DunningEnrollment(models.Model):
@@ -449,7 +467,7 @@ class DunningEnrollment(models.Model):
         )
         return {
             sequence.id: (
-                Kept(sequence),
+                Kept(sequence, step_ids=KeptSteps(sequence.step_ids)),
                 sequence._get_rhythm(),
                 sequence._get_days_off(*window),
             )
@@ -587,11 +605,7 @@ class DunningEnrollment(models.Model):
         if not row["last_day"]:
             return None
         said = zip(row["said_step_ids"], row["said_occurrences"], strict=True)
-        return plan.Last(
-            row["last_day"],
-            row["last_step_id"],
-            tuple((step_id, occurrence or 0) for step_id, occurrence in said),
-        )
+        return plan.Last(row["last_day"], row["last_step_id"], tuple(said))
 
     @api.model
     def _get_standing(self, row, sequence, entry, coming):

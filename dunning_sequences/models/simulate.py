@@ -16,13 +16,16 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from .dunning_enrollment import CHUNK
-from .reconcile import COLUMNS, PENDING_REASONS
+from .reconcile import COLUMNS, OLD_COLUMNS, PENDING_REASONS, Kept, KeptSteps
 
 #: Why an instalment waits when its reminder is about to leave by itself.
 QUEUED = ("leaving", "delayed")
 
 #: Reminders in these standings are written already.
 WRITTEN = (*PENDING_REASONS.values(), *QUEUED)
+
+#: …and these are told of by themselves, or by a person.
+LISTED = {*WRITTEN, "manual"}
 
 #: Reasons that only end when something happens, which nothing does in a simulation.
 #: What waits for another one, such as an extension's, is looked at every day.
@@ -47,33 +50,27 @@ LASTING = {
 #: Above, the effect of a change is not counted while somebody types.
 CHANGE_LIMIT = 20_000
 
+#: What decides who gets a reminder: the rest, which is a lot, need not be read.
+INVOICE_FIELDS = (
+    "commercial_partner_id",
+    "partner_id",
+    "dunning_recipient_ids",
+    "dunning_email_to",
+    "dunning_email_cc",
+    "dunning_email_bcc",
+)
+PARTNER_FIELDS = ("email", "name", "type", "is_company", "parent_id", "child_ids")
+
 ONE_DAY = timedelta(days=1)
 
 
-class Assumed:
-    """A sequence as it would be: some values are others, the rest is its own.
-
-    What is asked once is kept: it is asked for each instalment and day.
-    """
-
-    def __init__(self, sequence, **values):
-        self.__dict__.update(values, _sequence=sequence)
-
-    def __getattr__(self, name):
-        value = self.__dict__[name] = getattr(self._sequence, name)
-        return value
-
-
-class AssumedSteps:
+class AssumedSteps(KeptSteps):
     """Steps as they are on a form that is not saved; a new one has no id yet."""
 
     def __init__(self, steps):
+        super().__init__(steps)
         self._steps = steps
         self._by_id = {step._origin.id or step.id: step for step in steps}
-
-    def browse(self, step_id=None):
-        """Return a step, as `sequence.step_ids.browse` does."""
-        return self._by_id.get(step_id, self._steps.browse())
 
     def get_facts(self):
         """What decides about dates."""
@@ -183,7 +180,7 @@ class DunningEnrollment(models.Model):
         rhythms = {}
         for key, (own, *rest) in self._read_rhythms(rows).items():
             starts = sequence and own.id == sequence.id and own.state != "running"
-            rhythms[key] = (Assumed(own, **(started if starts else {})), *rest)
+            rhythms[key] = (Kept(own, **(started if starts else {})), *rest)
         return rhythms
 
     # ------------------------------------------------------------------------
@@ -221,7 +218,8 @@ class DunningEnrollment(models.Model):
         """Bring a row to a day: what was decided last is what is written now."""
         decision = row.get("decision")
         if decision:
-            row.update((f"old_{name}", decision[name]) for name in COLUMNS)
+            values = map(decision.__getitem__, COLUMNS)
+            row.update(zip(OLD_COLUMNS, values, strict=True))
             row["enrollment_id"] = row["enrollment_id"] or -1
             row["posted_on"] = None
         row["today"] = day
@@ -241,7 +239,7 @@ class DunningEnrollment(models.Model):
     @api.model
     def _is_listed(self, row):
         decision = row["decision"]
-        return decision and decision["hold_reason"] in (*WRITTEN, "manual")
+        return decision and decision["hold_reason"] in LISTED
 
     @api.model
     def _filter_first_day(self, rows, company, today):
@@ -306,9 +304,10 @@ class DunningEnrollment(models.Model):
 
         What is queued is there already.
         """
+        if row["decision"]["hold_reason"] in QUEUED or self._is_notice(row):
+            return False
         step = self.env["dunning.sequence.step"].browse(step_id)
-        queued = row["decision"]["hold_reason"] in QUEUED
-        return step.channel != "activity" and not queued and not self._is_notice(row)
+        return step.channel != "activity"
 
     @api.model
     def _get_next_look(self, row, day, holds):
@@ -464,6 +463,9 @@ class DunningEnrollment(models.Model):
             return super()._get_recipients(rows)
         new = [row for row in rows if row["move_id"] not in memory.recipients]
         if new:
+            moves = self.env["account.move"].browse({row["move_id"] for row in new})
+            moves.fetch(INVOICE_FIELDS)
+            (moves.partner_id | moves.commercial_partner_id).fetch(PARTNER_FIELDS)
             memory.recipients.update(super()._get_recipients(new))
         return memory.recipients
 
@@ -503,7 +505,7 @@ class DunningEnrollment(models.Model):
     def _read_changed_rhythms(self, rows, steps):
         """As `_read_rhythms` of one sequence, with other steps."""
         return {
-            key: (Assumed(own, step_ids=steps), steps.get_rhythm(), *rest)
+            key: (Kept(own, step_ids=steps), steps.get_rhythm(), *rest)
             for key, (own, _rhythm, *rest) in self._read_rhythms(rows).items()
         }
 

@@ -4,8 +4,9 @@ import psycopg2
 
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import tagged
-from odoo.tools import mute_logger
+from odoo.tools import email_normalize_all, mute_logger
 
+from ..models.recipients import normalize_all
 from .common import DunningCommon, to_date
 
 
@@ -87,6 +88,30 @@ class TestBadInput(DunningCommon):
         self.customer.email = "azure@customer.example.com"
         self.run_on("03-09")
         self.assertReminders(invoice, "03-09 S1")
+
+    def test_plain_addresses_are_read_as_odoo_reads_them(self):
+        """They need no parser; what looks odd is left to it."""
+        for text in (
+            "Jane.Doe+x@Example.COM",
+            "a@b.c9",
+            "a@localhost",
+            "a..b@example.com",
+            ".a@example.com",
+            "a@example.com.",
+            "a@example.com, b@example.com",
+            "Anna <a@example.com>",
+            "é@example.com",
+            "a@exämple.com",
+            "a@b@example.com",
+            "a@\u212aelvin.com",
+            " a@example.com",
+            "a@example.com\n",
+            "nobody",
+            "",
+            False,
+        ):
+            with self.subTest(text):
+                self.assertEqual(normalize_all(text), tuple(email_normalize_all(text)))
 
     def test_of_several_addresses_the_valid_ones_are_used(self):
         invoice, _other = self._create_two(

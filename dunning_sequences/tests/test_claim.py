@@ -390,6 +390,8 @@ class TestClaims(DunningCommon):
         self.run_on("03-15", "03-22")
         self.assertReminders(invoice, "03-08 S1", "03-15 S2", "03-22 S2")
         self.assertClaim(invoice, 25, 0, 25)
+        first.claim_fee, second.claim_fee = 99, 0
+        self.assertClaim(invoice, 25, 0, 25)
         claim = self.book(invoice)
         self.assertIn("Reminder fees", claim.invoice_line_ids.name)
         self.assertEqual(claim.amount_total, 25)
@@ -426,6 +428,37 @@ class TestClaims(DunningCommon):
         self.assertEqual(claim.payment_state, "reversed")
         self.assertEqual(wizard.new_move_ids.dunning_claim_of_id, invoice)
         self.assertClaim(invoice, 80, 2.33, 0)
+
+    def test_a_fee_is_charged_once_its_reminder_has_left(self):
+        self.sequence.claim_policy = "fee"
+        step = self.sequence.step_ids[0]
+        step.claim_fee = 10
+        invoice = self._create_invoice_due("03-01", 1000)
+        reminder = self.compose_day("03-08")
+        self.assertEqual(reminder.state, "queued")
+        self.assertClaim(invoice, 0, 0, 0)
+        step.claim_fee = 12
+        self.deliver()
+        self.assertEqual(reminder.state, "sent")
+        self.assertIn(f"{invoice.name} Reminder fees $ 10.00", self.get_mail())
+        self.assertClaim(invoice, 10, 0, 10)
+
+    def test_a_claim_credited_in_part_is_booked_for_the_rest(self):
+        invoice = self._create_invoice_due("03-01", 1000)
+        self.run_on("03-08")
+        claim = self.book(invoice)
+        claim.action_post()
+        self.assertClaim(invoice, 80, 2.33, 0)
+        wizard = self.env["account.move.reversal"].create(
+            {"move_ids": [(6, 0, claim.ids)], "journal_id": claim.journal_id.id}
+        )
+        wizard.refund_moves()
+        credit = wizard.new_move_ids
+        credit.invoice_line_ids[0].price_unit = 30
+        credit.invoice_line_ids[1:].unlink()
+        self.assertClaim(invoice, 80, 2.33, 0)
+        credit.action_post()
+        self.assertClaim(invoice, 80, 2.33, 30)
 
     def test_booked_on_request_and_never_twice(self):
         income = self.company_data["default_account_revenue"].copy()
