@@ -480,6 +480,7 @@ class DunningReminder(models.Model):
         # Among letters that wait, those printed before are not printed again.
         printed = (waiting or self).filtered(lambda r: r.state == "sent")
         report = self.env.ref("dunning_sequences.action_report_dunning_letter")
+        printed = printed._sort_for_post()
         return report.report_action(printed, config=False) if printed else True
 
     def action_retry(self):

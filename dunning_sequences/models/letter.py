@@ -11,7 +11,8 @@ class DunningReminder(models.Model):
         """Count letters as sent on the day on which they are printed.
 
         What was paid or is held since is taken out, as when a mail leaves; a letter
-        with nothing left is cancelled, with the reason.
+        with nothing left is cancelled, with the reason. One whose page cannot be made
+        waits on.
         """
         self._lock_for_decision()
         for company, group in self.grouped("company_id").items():
@@ -23,6 +24,7 @@ class DunningReminder(models.Model):
                     today, facts
                 )
             )
+            printed = printed._keep_letters()
             printed.write({"state": "sent", "sent_on": today})
         self.filtered(lambda r: r.state == "sent")._create_notes()
         self._after_decision()

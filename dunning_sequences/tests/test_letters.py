@@ -1,5 +1,7 @@
 """Letters on paper: the page, and what becomes of it."""
 
+from unittest.mock import patch
+
 from lxml import html
 
 from ..models.letter_page import WINDOWS
@@ -78,3 +80,118 @@ class TestPage(LetterCommon):
         self.customer.write({"street": "A long street " * 9, "street2": "Stairs " * 20})
         self.customer.invalidate_recordset(["display_name"])  # knows no streets
         self.assertLess(letter._get_letter_window()["size"], usual)
+
+
+class TestPdf(LetterCommon):
+    """Made before it is printed, made anew when something changed, and kept."""
+
+    def setUp(self):
+        super().setUp()
+        self.made = []  # the pages of which PDFs were made
+        self.broken = None  # what a page contains that cannot be made
+        cls = self.env.registry["ir.actions.report"]
+
+        def make(report, bodies, **_kwargs):
+            [page] = bodies
+            if self.broken and self.broken in page:
+                raise ValueError("The logo cannot be read.")
+            self.made.append(page)
+            return b"%%PDF %d" % len(self.made)
+
+        self.startPatcher(patch.object(cls, "_run_wkhtmltopdf", make))
+        self._create_default(self.step)
+        self.others = [
+            self._create_customer(name, **{"city": "Town", "zip": zip_code, **vals})
+            for name, zip_code, vals in (
+                ("Zoe", "2000", {}),
+                ("Adam", "2000", {}),
+                ("Abroad", "0001", {"country_id": self.env.ref("base.be").id}),
+            )
+        ]
+        for customer in self.others:
+            customer.street = "Side Street 2"
+
+    def _write_letters(self):
+        self.invoice = self._create_invoice_due("03-01")
+        for customer in self.others:
+            self._create_invoice_due("03-01", customer=customer)
+        letters = self.run_day("03-08")
+        return letters.with_context(force_report_rendering=True)
+
+    def _run_cron(self):
+        Reminder = self.root["dunning.reminder"]
+        Reminder.with_context(force_report_rendering=True)._cron_letters()
+        self.env.invalidate_all()
+
+    def _read(self, letters):
+        """Return {customer: PDF} in the order of printing."""
+        streams = self.env["ir.actions.report"]._render_qweb_pdf_prepare_streams(
+            REPORT, {}, letters.ids
+        )
+        return {
+            letters.browse(letter_id).partner_name: stream["stream"].getvalue()
+            for letter_id, stream in streams.items()
+        }
+
+    def test_made_ahead_printed_in_the_order_of_the_post_and_kept(self):
+        letters = self._write_letters()
+        self._run_cron()
+        self.assertEqual(len(self.made), 4)
+        self.assertEqual(set(letters.mapped("state")), {"to_print"})
+        self.assertTrue(all(letters.mapped("letter_pdf")))
+        self._run_cron()
+        self.assertEqual(len(self.made), 4, "once a day")
+        self.travel("03-09")
+        self._run_cron()
+        self.assertEqual(len(self.made), 8, "each day says another date")
+        self.assertEqual(set(map(str, letters.mapped("date"))), {"2026-03-08"})
+        self.pay(self.invoice, 40)
+        action = letters.action_print()
+        self.assertEqual(len(self.made), 9, "what was paid in part is made anew")
+        self.assertIn("60.00", self.made[-1])
+        self.assertEqual(set(letters.mapped("state")), {"sent"})
+        printed = self._read(letters)
+        ordered = ["Azure", "Adam", "Zoe", "Abroad"]
+        self.assertEqual(list(printed), ordered)
+        self.assertEqual(printed["Azure"], b"%PDF 9")
+        ids = action["context"]["active_ids"]
+        self.assertEqual(letters.browse(ids).mapped("partner_name"), ordered)
+        self.customer.street = "Elsewhere 3"
+        self.travel("03-20")
+        letters.action_print()
+        self.assertEqual(self._read(letters), printed, "the same paper again")
+        self.assertEqual(len(self.made), 9)
+        kept = letters.filtered(lambda letter: letter.partner_name == "Zoe")
+        self.assertEqual(kept._read_letter(), printed["Zoe"], "for the collector, too")
+        kept.sudo()._erase_texts(kept.company_id, self.today())
+        self.assertFalse(kept.letter_pdf)
+
+    def test_one_that_cannot_be_made_stops_no_other(self):
+        letters = self._write_letters()
+        self.broken = "Zoe"
+        self._run_cron()
+        self.assertEqual(len(self.made), 3)
+        zoe = letters.filtered(lambda letter: letter.partner_name == "Zoe")
+        self.assertEqual(zoe.failure_reason, "The logo cannot be read.")
+        letters.action_print()
+        self.assertEqual(zoe.state, "to_print", "nobody has got it")
+        self.assertEqual(set((letters - zoe).mapped("state")), {"sent"})
+        self.assertIs(zoe.action_print(), True)
+        self.assertTrue(zoe.failure_reason)
+        self.broken = None
+        self.travel("03-09")
+        self._run_cron()
+        self.assertFalse(zoe.failure_reason)
+        zoe.action_print()
+        self.assertEqual((zoe.state, len(self.made)), ("sent", 4))
+
+    def test_what_is_not_printed_leaves_no_pdf(self):
+        letters = self._write_letters()
+        self._run_cron()
+        self.pay(self.invoice)
+        self.drain()
+        letters[1].action_skip()
+        gone = letters.filtered(lambda letter: letter.state != "to_print")
+        self.assertEqual(sorted(gone.mapped("state")), ["cancelled", "skipped"])
+        self.assertFalse(any(gone.mapped("letter_pdf")))
+        self.assertTrue(all((letters - gone).mapped("letter_pdf")))

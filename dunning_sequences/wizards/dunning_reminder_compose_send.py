@@ -287,9 +287,11 @@ class DunningReminderCompose(models.TransientModel):
 
     def _print(self, reminders):
         failed = reminders.filtered(lambda reminder: reminder.state == "failed")
-        if failed == reminders:
-            raise UserError("\n".join(set(failed.mapped("failure_reason"))))
-        action = (reminders - failed).with_env(self.env).action_print()
+        letters = (reminders - failed).with_env(self.env)
+        action = letters.action_print() if letters else True
+        if action is True:  # none could be written, or made into a PDF
+            reasons = filter(None, reminders.mapped("failure_reason"))
+            raise UserError("\n".join(set(reasons)))
         return {**action, "close_on_report_download": True}
 
     # ------------------------------------------------------------------------
