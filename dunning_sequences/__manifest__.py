@@ -40,6 +40,7 @@
         "views/recap_views.xml",
         "views/digest_views.xml",
         "wizards/dunning_partner_enroll_views.xml",
+        "wizards/dunning_letter_proof_views.xml",
         "wizards/dunning_plan_views.xml",
         "wizards/dunning_sequence_delete_views.xml",
         "wizards/dunning_step_preview_views.xml",

@@ -53,6 +53,7 @@ from . import dunning_answer
 from . import answer_link
 from . import retention
 from . import letter_pdf
+from . import registered
 from . import ir_qweb
 from . import mail_template
 from . import account_move

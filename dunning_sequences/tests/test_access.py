@@ -72,6 +72,7 @@ METHODS = {
         "action_take_back": BILL,
     },
     "dunning.hold": {"action_close": BILL},
+    "dunning.letter.proof": {"action_confirm": BILL},
     "dunning.partner.enroll": {"action_confirm": BILL},
     "dunning.plan": {"action_confirm": BILL},
     "dunning.promise.analysis": {"action_open_promise": READ},
@@ -81,6 +82,7 @@ METHODS = {
         "action_confirm_sent": BILL,
         "action_other_address": BILL,
         "action_print": BILL,
+        "action_registered": BILL,
         "action_retry": BILL,
         "action_skip": BILL,
         "action_undo": BILL,
@@ -144,6 +146,8 @@ MODELS = {
     "dunning.enrollment": (READ, NOBODY, NOBODY, NOBODY),
     "dunning.hold": (READ, BILL, BILL, MANAGE),
     "dunning.interest.rate": (READ, MANAGE, MANAGE, MANAGE),
+    "dunning.letter.proof": (BILL, BILL, BILL, NOBODY),
+    "dunning.letter.proof.line": (BILL, BILL, BILL, BILL),
     "dunning.mark": (("admin",), NOBODY, NOBODY, NOBODY),
     "dunning.partner.enroll": (BILL, BILL, BILL, NOBODY),
     "dunning.plan": (BILL, BILL, BILL, NOBODY),
@@ -409,6 +413,7 @@ class TestAccess(HttpCase, DunningCommon):
             ("dunning.partner.enroll", self._open_enrolling),
             ("dunning.sequence.delete", self._open_deleting),
             ("dunning.step.preview", self._preview),
+            ("dunning.letter.proof", self._open_proofs),
             ("dunning.plan", self._open_plan),
         ):
             self.env.invalidate_all()
@@ -428,7 +433,14 @@ class TestAccess(HttpCase, DunningCommon):
             wizards["dunning.reminder.compose.skip"] = composer.skip_ids[:1]
         if "dunning.plan" in wizards:
             wizards["dunning.plan.line"] = wizards["dunning.plan"].line_ids[:1]
+        if "dunning.letter.proof" in wizards:
+            lines = wizards["dunning.letter.proof"].line_ids
+            wizards["dunning.letter.proof.line"] = lines
         return wizards
+
+    def _open_proofs(self, env):
+        line = {"reminder_id": self.get_last_reminder(self.invoice).id}
+        return env["dunning.letter.proof"].create({"line_ids": [Command.create(line)]})
 
     def _open_plan(self, env):
         return env["dunning.plan"].create({"move_ids": [Command.set(self.invoice.ids)]})

@@ -4,8 +4,16 @@ from unittest.mock import patch
 
 from lxml import html
 
+from odoo.exceptions import AccessError, UserError
+
 from ..models.letter_page import WINDOWS
 from .common import DunningCommon
+
+#: A PNG of one pixel.
+PICTURE = (
+    b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA"
+    b"AABJRU5ErkJggg=="
+)
 
 REPORT = "dunning_sequences.action_report_dunning_letter"
 
@@ -195,3 +203,68 @@ class TestPdf(LetterCommon):
         self.assertEqual(sorted(gone.mapped("state")), ["cancelled", "skipped"])
         self.assertFalse(any(gone.mapped("letter_pdf")))
         self.assertTrue(all((letters - gone).mapped("letter_pdf")))
+
+
+class TestRegistered(LetterCommon):
+    """The number that the post office gave, and what proves that it arrived."""
+
+    def test_numbers_and_proofs_are_entered_for_several_at_once(self):
+        self._create_default({**self.step, "registered": True})
+        invoice = self._create_invoice_due("03-01")
+        other = self._create_customer("Other", street="Way 1", zip="0500", city="Town")
+        self._create_invoice_due("03-01", customer=other)
+        letters = self.run_day("03-08")
+        self.assertTrue(all(letters.mapped("registered")))
+        letters.action_print()
+        biller = self._create_user("biller", "account.group_account_invoice")
+        dialog = self._enter(letters.with_user(biller))
+        first, second = dialog.line_ids
+        self.assertEqual(first.partner_id, other, "in the order of the post")
+        second.write({"number": "  1A 234 567 890 1\n", "received_on": "2026-03-11"})
+        second.write({"receipt": PICTURE, "receipt_name": "posted.png"})
+        before = len(invoice.message_ids)
+        dialog.action_confirm()
+        letter = second.reminder_id.with_env(self.env)
+        self.assertEqual(letter.registered_number, "1A 234 567 890 1")
+        self.assertEqual(letter.proof_ids.name, "posted.png")
+        [line] = invoice.dunning_reminder_line_ids
+        self.assertEqual(line.registered_number, letter.registered_number)
+        self.assertEqual(len(invoice.message_ids), before + 1)
+        note = invoice.message_ids[0]
+        self.assertIn("1A 234 567 890 1", note.body)
+        self.assertIn("03/11/2026", note.body)
+        self.assertEqual(note.author_id, biller.partner_id)
+        self.assertFalse(first.reminder_id.registered_number)
+        self._enter(letter).action_confirm()
+        self.assertEqual(len(invoice.message_ids), before + 1, "nothing new")
+        self._check_collection_file(invoice, letter)
+
+    def _enter(self, letters):
+        action = letters.action_registered()
+        return letters.env[action["res_model"]].browse(action["res_id"])
+
+    def _check_collection_file(self, invoice, letter):
+        proofs = dict(letter._get_collection_proofs(None))
+        self.assertEqual(proofs["Registered letter"], "1A 234 567 890 1")
+        self.assertEqual(proofs["Received on"], "03/11/2026")
+        enrollments = invoice.dunning_enrollment_ids
+        with patch.object(type(letter), "_read_letter", lambda letter: b"%PDF letter"):
+            pdfs, missing = enrollments._read_letters()
+            self.assertEqual((len(pdfs), missing), (2, []))
+            self.assertTrue(pdfs[1].startswith(b"%PDF"), "the picture, too")
+            letter.sudo().proof_ids.raw = b"no picture"
+            _pdfs, missing = enrollments._read_letters()
+            self.assertEqual(missing, ["posted.png"])
+        proof = letter.sudo().proof_ids
+        letter.sudo()._erase_texts(letter.company_id, self.today())
+        self.assertFalse(proof.exists())
+
+    def test_only_letters_and_only_who_may(self):
+        self._create_default((7,))
+        self._create_invoice_due("03-01")
+        mail = self.run_day("03-08")
+        with self.assertRaisesRegex(UserError, "Only letters"):
+            mail.action_registered()
+        reader = self._create_user("auditor", "account.group_account_readonly")
+        with self.assertRaises(AccessError):
+            mail.with_user(reader).action_registered()

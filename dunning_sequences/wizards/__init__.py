@@ -3,6 +3,8 @@ from . import dunning_reminder_compose_line
 from . import dunning_reminder_compose_send
 from . import dunning_simulation
 from . import dunning_simulation_line
+from . import dunning_letter_proof
+from . import dunning_letter_proof_line
 from . import dunning_partner_enroll
 from . import dunning_plan
 from . import dunning_plan_line
