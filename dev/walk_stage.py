@@ -163,7 +163,12 @@ class Stage:
         )["identifier"]
 
     def be_nobody(self):
-        """Look at the next page without a login, as a customer does."""
+        """Look at the next page without a login, as a customer does.
+
+        The page before is left first: what it still asks for would bring a session
+        back, and the form to log in would belong to another one.
+        """
+        self.browser.open("about:blank", "location.href === 'about:blank'")
         self.browser.call("Network.clearBrowserCookies")
         self.set_browser_clock()
 

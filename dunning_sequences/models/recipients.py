@@ -184,9 +184,11 @@ class AccountMove(models.Model):
 
         Our own reminders do not count: they would confirm themselves.
         """
-        wanted = self.filtered("dunning_enrollment_ids.sequence_id.use_last_recipients")
-        if not wanted:
+        enrollments = self.dunning_enrollment_ids
+        using = enrollments.sequence_id.filtered("use_last_recipients")
+        if not using:
             return {}
+        wanted = enrollments.filtered(lambda e: e.sequence_id in using).move_id
         rows = self.env.execute_query(
             SQL(
                 """

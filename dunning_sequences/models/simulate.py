@@ -465,6 +465,7 @@ class DunningEnrollment(models.Model):
         if new:
             moves = self.env["account.move"].browse({row["move_id"] for row in new})
             moves.fetch(INVOICE_FIELDS)
+            moves.dunning_enrollment_ids.fetch(["sequence_id"])
             (moves.partner_id | moves.commercial_partner_id).fetch(PARTNER_FIELDS)
             memory.recipients.update(super()._get_recipients(new))
         return memory.recipients
