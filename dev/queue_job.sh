@@ -8,6 +8,7 @@ GLUES=(
     dunning_sequences_queue_job:queue_job
     dunning_sequences_sale:sale
     dunning_sequences_spreadsheet:dunning_sequences_spreadsheet
+    dunning_sequences_snailmail:dunning_sequences_snailmail
 )
 # The same apart: MODULES of ours, and what to install, with commas.
 MODULES=("${GLUES[@]%%:*}")

@@ -91,7 +91,7 @@ class DunningReminder(models.Model):
         self.ensure_one()
         if self._is_layout_with_window():
             return None
-        left, top, width, height = WINDOWS[self.company_id._get_dunning_letter_window()]
+        left, top, width, height = self._get_letter_place()
         paper = self._get_letter_paper()
         between = paper.print_page_width - paper.margin_left - paper.margin_right
         top = max(top - paper.margin_top, 0)
@@ -106,6 +106,10 @@ class DunningReminder(models.Model):
             "size": size,
             **{name: round(100 * mm / between, 2) for name, mm in shares.items()},
         }
+
+    def _get_letter_place(self):
+        """Left, top, width and height of the address, in mm. Hook."""
+        return WINDOWS[self.company_id._get_dunning_letter_window()]
 
     def _is_layout_with_window(self):
         layout = self.company_id.sudo().external_report_layout_id

@@ -30,7 +30,7 @@ class DunningSequenceStep(models.Model):
 class DunningReminder(models.Model):
     _inherit = "dunning.reminder"
 
-    registered = fields.Boolean(string="Registered Letter", readonly=True, copy=False)
+    registered = fields.Boolean(string="Registered Letter", readonly=True)
     registered_number = fields.Char(
         readonly=True, copy=False, help="As the post office gave it."
     )

@@ -36,11 +36,28 @@ SELECT 'trigger ' || tgrelid::regclass || ' ' || tgname FROM pg_trigger
 """
 
 
+#: Fields that the addons beside this one add to its models, or to those of others.
+OTHERS = """
+SELECT field.name FROM ir_model_fields field
+  JOIN ir_model_data data ON data.model = 'ir.model.fields' AND data.res_id = field.id
+ GROUP BY field.id
+HAVING bool_or(data.module LIKE %s) AND NOT bool_or(data.module = %s)
+"""
+
+
 def describe(cr, ours=True):
     """Return the sorted lines; only those of this module, unless it says otherwise."""
     cr.execute(QUERY)
     lines = sorted(line for (line,) in cr.fetchall())
-    return [line for line in lines if "dunning" in line] if ours else lines
+    if not ours:
+        return lines
+    cr.execute(OTHERS, [rf"{MODULE}\_%", MODULE])
+    others = [name for (name,) in cr.fetchall()]
+    return [
+        line
+        for line in lines
+        if "dunning" in line and not any(name in line for name in others)
+    ]
 
 
 def get_version():
