@@ -99,6 +99,11 @@ class Browser:
             mobile=False,
         )
 
+    def prefer(self, scheme):
+        """Be the browser of somebody who likes light, or dark, pages."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
     def evaluate(self, expression):
         answer = self.call(
             "Runtime.evaluate",

@@ -22,19 +22,33 @@ WIDTH = 1400
 IN_FRENCH = (("De", "From"), ("À", "To"))
 
 
-def show_mail(browser, mail, path, names=IN_FRENCH, scale=SCALE):
+#: The same mail as others see it: {name of the picture: how}.
+MAILS = {
+    "mail": {},
+    "mail-phone": {"width": 360},
+    "mail-dark": {"width": 360, "dark": True},
+}
+
+#: The head of a mail in a mail program: text, paper.
+LIGHT, DARK = ("#1f2937", "#ffffff"), ("#e5e7eb", "#1f2937")
+
+
+def show_mail(browser, mail, path, names=IN_FRENCH, scale=SCALE, width=760, dark=False):
     """A mail, below the few lines that any mail program shows of its head.
 
     :param names: (name, header) of these lines
+    :param width: of the program's window, in pixels
+    :param dark: has the reader chosen dark colours?
     """
+    text, paper = DARK if dark else LIGHT
     facts = "".join(
         f'<div><span style="color:#6b7280;display:inline-block;width:52px">{name}'
         f"</span>{html.escape(mail.header(header))}</div>"
         for name, header in names
     )
     head = (
-        '<div id="head" style="font:13px/1.6 Arial;color:#1f2937;background:#fff;'
-        'padding:14px 28px;border-bottom:1px solid #d1d5db">'
+        f'<div id="head" style="font:13px/1.6 Arial;color:{text};background:{paper};'
+        'padding:14px 4%;border-bottom:1px solid #9ca3af">'
         f'<div style="font-size:17px;font-weight:bold;margin-bottom:4px">'
         f"{html.escape(mail.header('Subject'))}</div>{facts}</div>"
     )
@@ -43,9 +57,11 @@ def show_mail(browser, mail, path, names=IN_FRENCH, scale=SCALE):
     with tempfile.NamedTemporaryFile("w", suffix=".html", encoding="utf-8") as page:
         page.write(f"<!DOCTYPE html>{before}{body}{tag}>{head}{rest}")
         page.flush()
-        browser.size(760, 1400, scale)
+        browser.size(width, 2400, scale)
+        browser.prefer("dark" if dark else "light")
         browser.open(f"file://{page.name}", "document.querySelector('#head + *')")
         browser.keep(path, "body")
+        browser.prefer("light")
 
 
 def log_in(browser, url):
@@ -242,13 +258,14 @@ def main(port, folder, out, program, fonts, *names):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{port}"
-    names = names or ("mail", "inbox", *SCENES)
-    unknown = set(names) - {"mail", "inbox", *SCENES}
+    names = names or (*MAILS, "inbox", *SCENES)
+    unknown = set(names) - {*MAILS, "inbox", *SCENES}
     if unknown:
         sys.exit(f"No picture is called {', '.join(sorted(unknown))}")
     with browsing(program, fonts) as browser:
-        if "mail" in names:
-            show_mail(browser, get_richest_mail(folder), out / "mail.png")
+        for name in (name for name in names if name in MAILS):
+            mail = get_richest_mail(folder)
+            show_mail(browser, mail, out / f"{name}.png", **MAILS[name])
         if "inbox" in names:
             show_inbox(browser, folder, out / "inbox.png")
         wait_until(lambda: is_up(url), "Odoo")

@@ -1,6 +1,6 @@
 """A Postfix of our own on loopback, and the servers that it talks to.
 
-It runs from an unpacked package (dev/get_postfix) with its own configuration, queue
+It runs from an unpacked package (dev/get_debian) with its own configuration, queue
 and ports: nothing of the machine's mail set-up is read or changed. Only root can
 start it, and it does not stay.
 
@@ -202,7 +202,7 @@ class _GreylistSession(socketserver.StreamRequestHandler):
 class Postfix:
     """Use as a context: Postfix runs inside.
 
-    :param prefix: where dev/get_postfix unpacked it
+    :param prefix: where dev/get_debian unpacked it
     :param folder: an empty folder that everybody may enter
     :param port: on which it listens
     :param gateway: arguments of odoo-mailgate.py

@@ -125,6 +125,16 @@ def environment(database, user_id=SUPERUSER_ID):
         yield api.Environment(cr, user_id, {})
 
 
+def get_debian(package):
+    """Return where an unpacked package lies, None where there is none (it says why)."""
+    script = Path(__file__).with_name("get_debian")
+    result = subprocess.run([script, package], stdout=subprocess.PIPE, text=True)
+    if result.returncode == 3:
+        return None
+    result.check_returncode()
+    return result.stdout.strip()
+
+
 # --- databases ------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ odoo-mailgate.py, and that to a running Odoo.
 
 import argparse
 import contextlib
+import os
 import re
 import signal
 import smtplib
@@ -31,6 +32,7 @@ from odoo.modules.registry import Registry
 from odoo.tools import config
 
 from dev.postfix_server import SIZE_LIMIT, Postfix, wait_until
+from dev.torture_lib import get_debian
 
 MAILS = Path(__file__).parents[1] / "dunning_sequences" / "tests" / "data"
 COMPANY = "company.example.com"
@@ -404,13 +406,11 @@ class Story:
 
 def get_postfix():
     """Where it lies; where there can be none, say so and leave."""
-    script = Path(__file__).with_name("get_postfix")
-    result = subprocess.run([script], stdout=subprocess.PIPE, text=True)
-    if result.returncode == 3:
-        print("LEFT OUT: reminders through a real Postfix (the reason is above)")
+    prefix = get_debian("postfix")
+    if not prefix or os.geteuid():
+        print("LEFT OUT: reminders through a real Postfix, which only root can start")
         sys.exit()
-    result.check_returncode()
-    return result.stdout.strip()
+    return prefix
 
 
 @contextlib.contextmanager
