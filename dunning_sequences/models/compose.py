@@ -488,7 +488,7 @@ class DunningReminder(models.Model):
 
     def _prefetch_content(self):
         """Read at once what the texts are made of; each of them is written alone."""
-        told = self.information_ids
+        told = self.information_ids | self.coming_ids
         told._prefetch_amounts()
         moves = (self.line_ids.move_id | told.move_id).sudo()
         moves.transaction_ids.mapped("state")

@@ -340,7 +340,7 @@ class DunningReminder(models.Model):
 
     def _prepare_table_values(self, lines):
         """Hook: override to show more."""
-        others, apart = self._split_information()
+        others, apart, coming = self._split_information()
         rows = [self._prepare_table_row(r.move_id, r.due_date, r.amount) for r in lines]
         if len(lines.step_id) > 1:
             for row, line in zip(rows, lines, strict=True):
@@ -351,6 +351,8 @@ class DunningReminder(models.Model):
             "others": others,
             "overdue": others and self._format_totals(rows + others),
             "apart": apart,
+            "coming": coming,
+            "coming_total": len(coming) > 1 and self._format_totals(coming),
         }
 
     def _prepare_table_row(self, move, due_date, amount):

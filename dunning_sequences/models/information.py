@@ -1,8 +1,11 @@
 """Information: what else is overdue, in the table of a grouped reminder.
 
 It does not advance: each instalment has its own steps. What is held for the customer's
-sake (a dispute, a promise) stands apart, and is never in a sum.
+sake (a dispute, a promise) stands apart, as does what falls due soon, if the sequence
+says so: both are never in a sum of what is asked for.
 """
+
+from datetime import timedelta
 
 from odoo import api, fields, models
 
@@ -17,6 +20,23 @@ REASONS_SILENT = (
     "payment_method",
     "transaction",
 )
+
+
+class DunningSequence(models.Model):
+    _inherit = "dunning.sequence"
+
+    coming_days = fields.Integer(
+        string="Also Show What Falls Due Within",
+        tracking=True,
+        help="Days. The table of a reminder then shows these invoices of the customer, "
+        "too, apart from what is overdue and in none of its sums. 0: nothing is shown "
+        "before it is due.",
+    )
+
+    _check_coming_days = models.Constraint(
+        "CHECK (coming_days BETWEEN 0 AND 365)",
+        "What falls due soon can be shown for 0 to 365 days ahead.",
+    )
 
 
 class DunningReminder(models.Model):
@@ -34,11 +54,17 @@ class DunningReminder(models.Model):
         compute="_compute_information_ids",
         help="Those of them that are disputed, promised or paused: shown apart.",
     )
+    coming_ids = fields.Many2many(
+        comodel_name="dunning.enrollment",
+        string="Falling Due Soon",
+        compute="_compute_information_ids",
+        help="Instalments of the customer that the table shows before they are due.",
+    )
 
     @api.depends("line_ids.dropped", "partner_id", "date", "email_to")
     def _compute_information_ids(self):
         """Asked anew, as what a reminder is about: who has paid since is not named."""
-        self.information_ids = self.clarified_ids = False
+        self.information_ids = self.clarified_ids = self.coming_ids = False
         informing = self.filtered(lambda reminder: reminder._is_informing())
         for (company, today), reminders in informing.grouped(
             lambda reminder: (reminder.company_id, reminder.date)
@@ -59,8 +85,10 @@ class DunningReminder(models.Model):
                         reminder._is_informing_about(enrollment, whom)
                     )
                 )
-                reminder.information_ids = told & (overdue | clarified)
-                reminder.clarified_ids = told & clarified
+                late = told.filtered(lambda e, today=today: e.due_date < today)
+                reminder.information_ids = late & (overdue | clarified)
+                reminder.clarified_ids = late & clarified
+                reminder.coming_ids = (told - late) & overdue
 
     def _is_informing(self):
         """One mail per customer tells him all; a courtesy notice does not dun."""
@@ -70,12 +98,19 @@ class DunningReminder(models.Model):
             not self.before_due
         )
 
+    def _get_information_end(self):
+        """The day before which an instalment is due that is told of."""
+        self.ensure_one()
+        days = self.sequence_id.coming_days
+        return self.date + timedelta(days=days + 1 if days else 0)
+
     def _search_information(self, company, today):
+        end = max(reminder._get_information_end() for reminder in self)
         found = self.env["dunning.enrollment"].search(
             [
                 ("company_id", "=", company.id),
                 ("partner_id", "in", self.partner_id.ids),
-                ("due_date", "<", today),
+                ("due_date", "<", end),
                 ("state", "!=", "stopped"),
             ],
             order="due_date, id",
@@ -105,12 +140,13 @@ class DunningReminder(models.Model):
         whom = self._prepare_recipient_vals(recipients[enrollment.move_id.id])
         return (
             enrollment.partner_id == self.partner_id
+            and enrollment.due_date < self._get_information_end()
             and not self._is_about(enrollment)
             and self._is_addressed(whom)
         )
 
     def _split_information(self):
-        """Return the rows of the table: (overdue, too; being clarified)."""
+        """Return the rows of the table: (overdue, too; being clarified; due soon)."""
         self.ensure_one()
         rows = [
             [
@@ -122,6 +158,7 @@ class DunningReminder(models.Model):
             for enrollments in (
                 self.information_ids - self.clarified_ids,
                 self.clarified_ids,
+                self.coming_ids,
             )
         ]
         return tuple(rows)
@@ -132,6 +169,9 @@ class DunningReminder(models.Model):
             apart = enrollment in self.clarified_ids
             amount = enrollment.currency_id.round(enrollment._get_amount())
             facts += [enrollment.move_id.id, enrollment.due_date, amount, apart]
+        for enrollment in self.coming_ids:
+            amount = enrollment.currency_id.round(enrollment._get_amount())
+            facts += [enrollment.move_id.id, enrollment.due_date, amount, "coming"]
         return facts
 
 

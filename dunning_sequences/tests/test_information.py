@@ -33,6 +33,40 @@ class TestInformation(DunningCommon):
         self.assertNotIn(coming.name, text)
         self.assertNotIn("Also overdue", text)
 
+    def test_what_falls_due_soon_stands_apart_if_the_sequence_says_so(self):
+        self.sequence.coming_days = 7
+        self._create_invoice_due("03-01", 100)
+        other = self._create_invoice_due("03-05", 40)
+        today = self._create_invoice_due("03-08", 20)
+        last = self._create_invoice_due("03-15", 3)
+        later = self._create_invoice_due("03-16", 4)
+        disputed = self._create_invoice_due("03-10", 5)
+        self.run_day("03-06")
+        disputed.dunning_disputed = True
+        text = self._get_mail("03-08")
+        self.assertIn("Overdue in all $ 140.00", text)
+        before, coming = text.split("Falling due soon, not part of this reminder:")
+        self.assertIn(other.name, before)
+        self.assertIn(today.name, coming)
+        self.assertIn(last.name, coming)
+        self.assertIn("Falling due soon, in all $ 23.00", coming)
+        for silent in (later, disputed):
+            self.assertNotIn(silent.name, text)
+        self.assertNext(last, "running", "03-22 S1")
+        self.assertIn("Falling due soon", self.sink.mails[0].text)
+
+    def test_paid_before_it_leaves_it_does_not_fall_due_soon(self):
+        self.sequence.coming_days = 7
+        self._create_invoice_due("03-01", 100)
+        coming = self._create_invoice_due("03-10", 40)
+        reminder = self.compose_day("03-08")
+        self.assertIn(coming.name, reminder.body)
+        self.pay(coming)
+        self.deliver()
+        (mail,) = self.sink.mails
+        self.assertNotIn(coming.name, self.get_text(mail))
+        self.assertNotIn("Falling due soon", self.get_text(mail))
+
     def test_disputed_and_promised_ones_stand_apart_and_are_in_no_sum(self):
         self._create_invoice_due("03-01", 100)
         other = self._create_invoice_due("03-05", 40)
