@@ -108,6 +108,7 @@ class DunningAnswerPage(http.Controller):
         currencies = {row["currency"] for row in open_rows}
         said = reminder._get_last_answer()
         done = done if done and done == reminder.answer else None
+        proposed = reminder._get_last_answer("plan") if done == "plan" else None
         return {
             "company": reminder.company_id,
             "lang_of_page": self._get_page_lang(),
@@ -125,6 +126,9 @@ class DunningAnswerPage(http.Controller):
             "post": post or {},
             "chosen": self._read_ids(),
             "reasons": Answer._selection_reason(),
+            "rhythms": Answer._selection_rhythm(),
+            "most_payments": reminder.sequence_id.plan_payments,
+            "plan_rows": proposed._get_plan_rows() if proposed else (),
             "today": fields.Date.to_string(reminder.company_id._dunning_today()),
             "last_day": fields.Date.to_string(Answer._get_last_promise(reminder)),
         }
@@ -157,6 +161,8 @@ class DunningAnswerPage(http.Controller):
             return self._read_date(text)
         if name == "amount":
             return self._read_amount(text)
+        if name == "payments":
+            return int(text[:3]) if text.isascii() and text.isdigit() else 0
         return text or False
 
     def _read_ids(self):

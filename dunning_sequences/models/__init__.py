@@ -51,6 +51,7 @@ from . import outcome
 from . import bounced
 from . import dunning_answer
 from . import answer_link
+from . import answer_plan
 from . import retention
 from . import letter_pdf
 from . import registered

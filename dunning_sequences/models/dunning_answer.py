@@ -59,7 +59,8 @@ class DunningAnswer(models.Model):
         selection="_selection_kind", string="Answer", required=True, readonly=True
     )
     date = fields.Date(
-        readonly=True, help="The day of the payment that was made, or is promised."
+        readonly=True,
+        help="The day of the payment that was made, or is promised; of the first one.",
     )
     reference = fields.Char(readonly=True, help="How the payment can be found.")
     reason = fields.Selection(selection="_selection_reason", readonly=True)
@@ -89,6 +90,7 @@ class DunningAnswer(models.Model):
         words = {
             "paid": self.env._("Already paid"),
             "promise": self.env._("Will pay"),
+            "plan": self.env._("Proposes a payment plan"),
             "problem": self.env._("There is a problem"),
             "address": self.env._("Write to somebody else"),
         }
@@ -148,6 +150,7 @@ class DunningAnswer(models.Model):
         names = {
             "paid": ("date", "reference"),
             "promise": ("date",),
+            "plan": ("payments", "date", "rhythm"),
             "problem": ("reason", "amount"),
             "address": ("email",),
         }
@@ -184,11 +187,16 @@ class DunningAnswer(models.Model):
 
     @api.model
     def _check_promise(self, reminder, values):
+        self._check_promised_day(reminder, values.get("date"))
+        self._check_said_before(values["move_ids"], "promise")
+
+    @api.model
+    def _check_promised_day(self, reminder, day):
         today = reminder.company_id._dunning_today()
         last = self._get_last_promise(reminder)
-        if not values.get("date"):
+        if not day:
             raise UserError(self.env._("On which day will you pay?"))
-        if not today <= values["date"] <= last:
+        if not today <= day <= last:
             raise UserError(
                 self.env._(
                     "Choose a day between %(first)s and %(last)s, or reply to our "
@@ -197,12 +205,16 @@ class DunningAnswer(models.Model):
                     last=format_date(self.env, last),
                 )
             )
+
+    @api.model
+    def _check_said_before(self, moves, kind):
+        """Who promises again and again is to be spoken to."""
         for move, promises in self._read_group(
-            [("kind", "=", "promise"), ("move_ids", "in", values["move_ids"].ids)],
+            [("kind", "=", kind), ("move_ids", "in", moves.ids)],
             ["move_ids"],
             ["__count"],
         ):
-            if move in values["move_ids"] and promises >= PROMISES:
+            if move in moves and promises >= PROMISES:
                 raise UserError(
                     self.env._(
                         "You have promised a day for %(invoice)s before. Please reply "
@@ -352,6 +364,7 @@ class DunningAnswer(models.Model):
         kinds = {
             "paid": ("reply", week),
             "promise": ("promise", self.date),
+            "plan": ("reply", week),
             "problem": ("dispute", fields.Date.add(today, days=PROBLEM_DAYS)),
             "address": ("reply", week),
         }
@@ -381,6 +394,7 @@ class DunningAnswer(models.Model):
             "promise": self.env._(
                 "Says: will pay on %(date)s", date=format_date(self.env, self.date)
             ),
+            "plan": self._get_proposal(),
             "problem": self._get_problem(),
             "address": self.env._(
                 "Says: write to %(address)s", address=self.email or ""

@@ -52,6 +52,7 @@ METHODS = {
     },
     "dunning.ageing": {"action_open_invoice": READ},
     "dunning.analysis": {"action_open_reminder": READ},
+    "dunning.answer": {"action_open_plan": BILL},
     "dunning.comparison": {"action_open_invoice": READ},
     "dunning.enrollment": {
         "action_approve": BILL,

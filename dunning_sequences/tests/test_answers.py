@@ -174,6 +174,49 @@ class TestAnswers(HttpCase, DunningCommon):
         self.assertEqual(self.invoice.dunning_disputed_amount, 40.5)
         self.assertIn("40.50 of it", self.get_activities().summary)
 
+    def test_a_payment_plan_is_proposed_and_agreed_on(self):
+        """The amounts add up; nothing is promised before somebody agrees."""
+        _response, tree = self.open()
+        self.assertFalse(tree.xpath("//input[@name='kind'][@value='plan']"))
+        self.say("plan", link=self.get_link(), payments=3, date="2026-03-20")
+        self.assertFalse(self.reminder.answer_ids, "not offered")
+
+        self.sequence.plan_payments = 4
+        self.env.flush_all()
+        plan = {"payments": "3", "date": "2026-03-31", "rhythm": "month"}
+        for expected, changed in (
+            ("between 2 and 4", {"payments": "5"}),
+            ("between 2 and 4", {"payments": "1"}),
+            ("between 2 and 4", {"payments": "-3"}),
+            ("between 2 and 4", {"payments": "many"}),
+            ("how often", {"rhythm": "never"}),
+            ("On which day", {"date": ""}),
+            ("Choose a day between", {"date": "2027-03-31"}),
+            ("Choose the invoices", {"move": ""}),
+        ):
+            values = {**plan, **changed}
+            _response, tree = self.say("plan", link=self.get_link(), **values)
+            self.assertIn(expected, self.get_alert(tree))
+        self.assertFalse(self.invoice.dunning_hold_ids)
+        _response, tree = self.say("plan", link=self.get_link(), **plan)
+        said = self.get_alert(tree)
+        for text in ("03/31/2026 $ 50.00", "04/30/2026 $ 50.00", "05/31/2026 $ 50.00"):
+            self.assertIn(text, said.replace("\xa0", " "))
+        answer = self.reminder.answer_ids
+        self.assertEqual((answer.kind, answer.hold_id.kind), ("plan", "reply"))
+        self.assertEqual(answer.hold_id.until, to_date("03-15"))
+        self.assertIn("Proposes 3 payments", self.get_activities().summary)
+
+        action = answer.with_user(self.accountant).action_open_plan()
+        dialog = self.env["dunning.plan"].with_user(self.accountant)
+        dialog = dialog.with_context(**action["context"]).create({})
+        self.assertEqual(dialog.line_ids.mapped("amount"), [50, 50, 50])
+        dialog.action_confirm()
+        self.assertTrue(answer.hold_id.closed_on)
+        kept = self.invoice.dunning_hold_ids.filtered(lambda h: not h.closed_on)
+        self.assertEqual(set(kept.mapped("kind")), {"promise"})
+        self.assertEqual(len(kept), 3)
+
     def test_another_address_is_for_a_person_to_check(self):
         self.say("address", email="Boss <boss@customer.example.com>")
         answer = self.reminder.answer_ids

@@ -145,6 +145,7 @@ class DunningPlan(models.TransientModel):
             [self._prepare_hold_vals(line) for line in self.line_ids.sorted("date")]
         )
         holds.plan_id = holds[:1]
+        self.env["dunning.answer"]._close_proposals(moves)
         return {"type": "ir.actions.act_window_close"}
 
     def _prepare_hold_vals(self, line):
