@@ -175,6 +175,8 @@ class DunningEnrollment(models.Model):
         reason = super()._get_hold_reason(row, sequence)
         if reason or not self._is_compared(row, sequence):
             return reason
+        if row["old_comparison"] == REMINDED:
+            return None  # a larger share takes nobody out of the other group
         group = sequence._get_comparison_group(row["commercial_partner_id"])
         return "comparison" if group == WAITING else None
 

@@ -59,12 +59,30 @@ class DunningHold(models.Model):
     plan_promise_ids = fields.One2many(
         related="plan_id.plan_hold_ids", string="Promises of the Plan"
     )
+    noted_move_ids = fields.Many2many(
+        comodel_name="account.move",
+        string="Invoices Judged By",
+        compute="_compute_noted_move_ids",
+        compute_sudo=True,
+        help="The invoices of which it is known what was open, and that it still is "
+        "for.",
+    )
 
     @api.depends("partner_id", "move_ids")
     def _compute_customer_id(self):
         for hold in self:
             customer = hold.move_ids.commercial_partner_id[:1]
             hold.customer_id = hold.partner_id or customer
+
+    @api.depends("open_before", "move_ids")
+    def _compute_noted_move_ids(self):
+        """One of a customer names no invoices: some can have been deleted since."""
+        Move = self.env["account.move"]
+        noted = {hold: [int(key) for key in hold.open_before or {}] for hold in self}
+        unnamed = self.filtered(lambda hold: not hold.move_ids)
+        there = Move.browse({key for hold in unnamed for key in noted[hold]}).exists()
+        for hold in self:
+            hold.noted_move_ids = Move.browse(noted[hold]) & (hold.move_ids or there)
 
     # ------------------------------------------------------------------------
     # AMOUNTS
@@ -92,6 +110,13 @@ class DunningHold(models.Model):
         if {"amount", "kind", "move_ids", "partner_id"} & vals.keys():
             self._note_open()
         return res
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_keep_plan(self):
+        """The rest of a plan stays one: each asks for what the others leave."""
+        for head in self.filtered(lambda hold: hold.plan_id == hold):
+            rest = (head.plan_hold_ids - self).sorted(lambda p: (p.until, p.id))
+            rest.plan_id = rest[:1]
 
     def _note_open(self):
         """Remember what is open of each invoice now; say an amount if nobody did."""
@@ -138,12 +163,6 @@ class DunningHold(models.Model):
             amount, self.currency_id, self.company_id, self.since
         )
 
-    def _get_noted_moves(self):
-        """The invoices of which it is known what was open, and that it still is for."""
-        self.ensure_one()
-        noted = self.env["account.move"].browse(map(int, self.open_before or {}))
-        return noted & self.move_ids if self.move_ids else noted.exists()
-
     def _get_open_before(self, moves):
         before = self.open_before or {}
         return sum(self._convert(move, before[str(move.id)]) for move in moves)
@@ -153,7 +172,7 @@ class DunningHold(models.Model):
         of them.
         """
         self.ensure_one()
-        noted = self._get_noted_moves()
+        noted = self.noted_move_ids
         whole = self._get_open_before(noted)
         if not noted - moves or not whole:
             return self.amount
@@ -189,8 +208,10 @@ class DunningHold(models.Model):
         )
         promises._prefetch_paid()
         kept = promises.filtered(lambda promise: promise._is_kept())
-        missed = (promises - kept).filtered(lambda promise: promise.last_day < today)
-        lapsed = missed._get_plan_rest() - kept
+        missed = (promises - kept).filtered(lambda p: p._is_missed(today))
+        moot = missed.filtered(lambda promise: promise._is_moot())
+        missed -= moot
+        lapsed = (moot | missed._get_plan_rest()) - kept
         broken = missed - lapsed
         kept._note_days_late()
         for promise in kept + broken:
@@ -204,20 +225,36 @@ class DunningHold(models.Model):
 
     def _prefetch_paid(self):
         """Read at once what `_is_kept` and `_get_paid` read of the invoices of each."""
-        self.move_ids.fetch(
+        (self.move_ids | self.noted_move_ids).fetch(
             ["state", "payment_state", "amount_residual", "amount_total", "currency_id"]
         )
 
     def _is_kept(self):
         """Hook: override to ask for more, or for less."""
         self.ensure_one()
-        moves = self._get_noted_moves()
-        if moves and all(move.payment_state in PAID_STATES for move in moves):
-            return True
-        if not moves or not self.amount:
+        moves = self.noted_move_ids
+        if not moves or self._is_moot():
             return False
+        if all(m.state == "cancel" or m.payment_state in PAID_STATES for m in moves):
+            return True
+        if not self.amount:
+            return False
+        currency = self.currency_id or self.company_id.currency_id
         wanted = self._get_promised_before() + self.amount
-        return self.currency_id.compare_amounts(self._get_paid(), wanted) >= 0
+        return currency.compare_amounts(self._get_paid(), wanted) >= 0
+
+    def _is_missed(self, today):
+        """Its days are over; an invoice that is being corrected has none that count."""
+        self.ensure_one()
+        drafts = self.noted_move_ids.filtered(lambda move: move.state == "draft")
+        return self.last_day < today and not drafts
+
+    def _is_moot(self):
+        """All its invoices are cancelled or deleted: there is nothing to keep."""
+        self.ensure_one()
+        return bool(self.open_before) and all(
+            move.state == "cancel" for move in self.noted_move_ids
+        )
 
     def _get_paid(self):
         """What was paid or allocated of its invoices since it was made.
@@ -230,7 +267,7 @@ class DunningHold(models.Model):
             self._convert(
                 move, max(before[str(move.id)] - move._get_dunning_open(), 0.0)
             )
-            for move in self._get_noted_moves()
+            for move in self.noted_move_ids
         )
 
     def _get_paid_of_it(self):
@@ -242,9 +279,9 @@ class DunningHold(models.Model):
         """What earlier promises of its plan ask for, of the same invoices."""
         self.ensure_one()
         earlier = self.plan_promise_ids.filtered(
-            lambda promise: promise.until < self.until and promise._is_about_same(self)
+            lambda other: other._is_before(self) and other._is_about_same(self)
         )
-        moves = self._get_noted_moves()
+        moves = self.noted_move_ids
         return sum(promise._get_share(moves) for promise in earlier)
 
     def _get_plan_rest(self):
@@ -254,11 +291,15 @@ class DunningHold(models.Model):
             rest += promise.plan_promise_ids.filtered(
                 lambda other, promise=promise: (
                     not other.closed_on
-                    and other.until > promise.until
+                    and promise._is_before(other)
                     and other._is_about_same(promise)
                 )
             )
         return rest
+
+    def _is_before(self, other):
+        """Of two that somebody moved to one day, the one that was made first."""
+        return (self.until, self.id) < (other.until, other.id)
 
     def _is_about_same(self, other):
         """A plan of several invoices can have been split since."""
@@ -268,12 +309,9 @@ class DunningHold(models.Model):
 
     def _note_days_late(self):
         """By the dates of the payments: they may be entered later."""
-        moves = self.env["account.move"].union(
-            *(promise._get_noted_moves() for promise in self)
-        )
-        paid_on = moves._get_dunning_last_payments()
+        paid_on = self.noted_move_ids._get_dunning_last_payments()
         for promise in self:
-            days = [paid_on[m] for m in promise._get_noted_moves() if m in paid_on]
+            days = [paid_on[m] for m in promise.noted_move_ids if m in paid_on]
             late = (max(days) - promise.until).days if days else 0
             promise.days_late = max(late, 0)
 
@@ -318,6 +356,8 @@ class AccountMove(models.Model):
         Of an invoice that is being corrected, all.
         """
         self.ensure_one()
+        if self.state == "cancel":
+            return 0.0
         if self.state != "posted":
             return self.amount_total
         return 0.0 if self.payment_state in PAID_STATES else self.amount_residual

@@ -48,7 +48,16 @@ class DunningPromiseAnalysis(models.Model):
 
     # What must be in the database before it is read.
     _depends = {
-        "dunning.hold": ["kind", "until", "since", "amount", "outcome", "days_late"],
+        "dunning.hold": [
+            "kind",
+            "until",
+            "since",
+            "amount",
+            "currency_id",
+            "outcome",
+            "closed_on",
+            "days_late",
+        ],
         "account.move": ["amount_total", "amount_total_signed", "payment_state"],
         "account.partial.reconcile": ["max_date"],
     }
@@ -71,17 +80,23 @@ class DunningPromiseAnalysis(models.Model):
             SELECT hold.id, hold.id AS hold_id, hold.company_id, hold.since, hold.until,
                    COALESCE(hold.partner_id, promised.partner_id) AS partner_id,
                    COALESCE(hold.outcome, 'open') AS outcome,
-                   hold.amount * COALESCE(promised.rate, 1) AS amount,
+                   CASE WHEN hold.currency_id = company.currency_id THEN hold.amount
+                        ELSE hold.amount * COALESCE(promised.rate, 1)
+                   END AS amount,
                    CASE hold.outcome WHEN 'kept' THEN 1.0 WHEN 'broken' THEN 0.0
                    END AS kept,
                    promised.paid_on,
-                   CASE WHEN promised.paid_on IS NOT NULL
+                   CASE WHEN hold.outcome = 'kept'
+                         AND (promised.paid_on IS NULL
+                           OR promised.paid_on > hold.closed_on)
+                        THEN hold.days_late
+                        WHEN promised.paid_on IS NOT NULL
                         THEN promised.paid_on - hold.until
-                        WHEN hold.outcome = 'kept' THEN hold.days_late
                         WHEN hold.outcome = 'broken' AND promised.rate IS NOT NULL
                         THEN %(today)s::date - hold.until
                    END AS days_late
               FROM dunning_hold hold
+              JOIN res_company company ON company.id = hold.company_id
          LEFT JOIN LATERAL (%(promised)s) promised ON TRUE
              WHERE hold.kind = 'promise'
             """,

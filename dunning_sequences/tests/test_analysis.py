@@ -393,6 +393,42 @@ class TestAgeing(DunningCommon):
         )
         self.assertEqual((count, kept), (5, 0.5))
 
+    def test_payments_of_a_plan_and_promises_in_another_currency(self):
+        """Each in time, though the invoice was paid in full only weeks later; and of
+        an invoice of 200 EUR, at 2 EUR for 1, 100 here are 200 EUR.
+        """
+        euro = self.setup_other_currency("EUR", rates=[("2020-01-01", 2.0)])
+        invoice = self._create_invoice_due("03-01", 90)
+        abroad = self._create_invoice_due("03-01", 200, currency_id=euro)
+        self.run_on("03-02")
+        plan = self.env["dunning.plan"].create(
+            {"move_ids": [(6, 0, invoice.ids)], "first_date": "2026-03-10"}
+        )
+        plan.action_confirm()
+        for currency, amount in ((euro, 200), (self.company.currency_id, 100)):
+            self.env["dunning.hold"].create(
+                {
+                    "kind": "promise",
+                    "move_ids": [(6, 0, abroad.ids)],
+                    "until": "2026-06-10",
+                    "currency_id": currency.id,
+                    "amount": amount,
+                }
+            )
+        for day in ("03-08", "04-10", "05-12"):
+            self.travel(day)
+            self.pay(invoice, 30)
+            self.run_on(day)
+        self.env.flush_all()
+        rows = self.env["dunning.promise.analysis"].search(
+            [("company_id", "=", self.company.id)], order="until, id"
+        )
+        self.assertEqual(
+            [(row.outcome, row.days_late, row.amount) for row in rows],
+            [("kept", 0, 30), ("kept", 0, 30), ("kept", 2, 30)]
+            + [("open", 0, 100)] * 2,
+        )
+
 
 @tagged("post_install", "-at_install")
 class TestAnalysisTour(AccountTestInvoicingHttpCommon):

@@ -88,6 +88,26 @@ class TestComparison(DunningCommon):
         for invoice in self.invoices["waiting"]:
             self.assertReminders(invoice, "03-08 S1")
 
+    def test_a_larger_share_takes_nobody_out_of_the_other_group(self):
+        """Else some who wait were counted among those who are reminded."""
+        self.sequence.comparison_share = 1
+        self.run_on("03-02")
+        taken = self.Enrollment.search(
+            [
+                ("move_id", "in", [i.id for i in self.invoices["waiting"]]),
+                ("comparison", "=", "reminded"),
+            ]
+        ).move_id
+        self.assertGreater(len(taken), 1)
+        self.sequence.comparison_share = 50
+        self.run_on("03-03..03-08")
+        for invoice in taken:
+            self.assertReminders(invoice, "03-08 S1")
+        # Their next invoice is of the group that is theirs now.
+        later = self._create_invoice_due("04-01", customer=taken[0].partner_id)
+        self.run_on("04-02")
+        self.assertEqual(self.get_enrollment(later).hold_reason, "comparison")
+
     def test_the_groups_are_compared(self):
         """Paid 3 and 10 days late without, 2 days late with reminders; 1 credited."""
         self.run_on("03-02")

@@ -306,6 +306,47 @@ class TestPromises(DunningCommon):
         self.assertReminders(off, "03-14 S1")
         self.assertReminders(ahead)
 
+    def test_a_plan_of_which_one_payment_is_moved_or_deleted(self):
+        """Two payments of one day are two; a deleted one leaves a plan all the same."""
+        moved = self._create_invoice_due("03-01", 90)
+        cut = self._create_invoice_due("03-01", 90)
+        self.run_on("03-05")
+        first = self.make_plan(moved, first_date=to_date("03-10"), rhythm="week")
+        first[1].until = first[0].until
+        rest = self.make_plan(cut, first_date=to_date("03-10"), rhythm="week")
+        rest[0].unlink()
+        rest = rest.exists()
+        self.assertEqual(rest.plan_id, rest[0])
+        self.pay(moved, 30)
+        self.pay(cut, 30)
+        self.run_on("03-06..03-14")
+        self.assertEqual(first.mapped("outcome"), ["kept", "broken", "lapsed"])
+        self.assertEqual(rest.mapped("outcome"), ["kept", False])
+
+    def test_an_invoice_that_is_corrected_or_cancelled_breaks_no_promise(self):
+        corrected, cancelled, half = (
+            self._create_invoice_due("03-01") for _n in range(3)
+        )
+        self.run_on("03-05")
+        waits, moot = (self.promise(i, "03-10") for i in (corrected, cancelled))
+        # Whoever writes by code may leave the currency out.
+        other = self.promise(half, "03-10", 50, currency_id=False)
+        both = self.make_plan(cancelled + half, payments=1, first_date="2026-03-10")
+        moot += self.promise(cancelled, "03-10", 1)
+        corrected.button_draft()
+        cancelled.button_draft()
+        cancelled.button_cancel()
+        self.pay(half)
+        self.run_on("03-14")
+        self.assertFalse(waits.outcome, "it is being corrected")
+        self.assertEqual(moot.mapped("outcome"), ["resumed", "lapsed"])
+        self.assertEqual(both.outcome, "kept")
+        self.assertEqual(other.outcome, "resumed")
+        self.assertFalse(self.get_told(cancelled))
+        corrected.action_post()
+        self.run_on("03-15")
+        self.assertEqual(waits.outcome, "broken")
+
     def test_what_is_no_plan_is_refused_with_the_reason(self):
         invoice = self._create_invoice_due("03-01")
         stranger = self._create_invoice_due(

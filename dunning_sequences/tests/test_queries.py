@@ -67,6 +67,15 @@ class TestQueries(DunningCommon):
                     }
                     for invoice in invoices
                 ]
+                + [
+                    {
+                        "kind": "promise",
+                        "partner_id": invoice.partner_id.id,
+                        "until": "2026-04-01",
+                        "amount": 50,
+                    }
+                    for invoice in invoices
+                ]
             )
             with self.count(counts):
                 self.env["dunning.hold"]._close_promises(self.company, self.today())

@@ -1,3 +1,7 @@
+from lxml import etree
+
+from odoo.tools.safe_eval import safe_eval
+
 from .common import DunningCommon
 
 
@@ -38,6 +42,16 @@ class TestShown(DunningCommon):
         for partner in (self.customer, contact):
             self.assertEqual(partner.dunning_amount_open, 130)
             self.assertEqual(partner.dunning_amount_overdue, 100)
+
+    def test_what_is_paid_is_not_paused(self):
+        view = self.env.ref("dunning_sequences.view_move_form_dunning")
+        arch = self.env["account.move"].get_view(view.id)["arch"]
+        (button,) = etree.fromstring(arch).iterfind(
+            ".//button[@name='action_dunning_pause']"
+        )
+        for state, hidden in (("partial", False), ("in_payment", True), ("paid", True)):
+            values = {"payment_state": state, "dunning_paused": False}
+            self.assertEqual(safe_eval(button.get("invisible"), values), hidden, state)
 
     def test_the_customer_shows_his_holds_and_those_of_his_invoices(self):
         invoice = self._create_invoice_due("03-01")
