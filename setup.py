@@ -38,7 +38,6 @@ setup(
     long_description=readme.read_text("utf-8") if readme.exists() else "",
     long_description_content_type="text/markdown",
     author=manifest["author"],
-    url=manifest.get("website", ""),
     license=manifest["license"],
     classifiers=[
         "Programming Language :: Python",

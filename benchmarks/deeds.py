@@ -104,6 +104,29 @@ def recap(env):
     env["digest.digest"].search([], limit=1).read()
 
 
+@deed("the end of sequences is told")
+def tell(env):
+    sequence = env["dunning.sequence"].search([], limit=1)
+    sequence.write({"tell_salesperson": True, "tell_when_done": True})
+    env["dunning.enrollment"]._tell_safely(env.company, fields.Date.today())
+
+
+@deed("opening the list For Collection")
+def open_collection(env):
+    env["dunning.enrollment"].search([("to_collect", "=", True)], limit=80)
+
+
+@deed("old texts are erased")
+def erase(env):
+    env.company.dunning_keep_months = 36
+    env["dunning.reminder"]._gc_texts()
+
+
+@deed("letters are made")
+def make_letters(env):
+    env["dunning.reminder"]._find_letters()
+
+
 @deed("a simulation")
 def simulate(env):
     env["dunning.simulation"].create({"days": 7})._open()

@@ -5,7 +5,6 @@
     "version": "19.0.1.0.0",
     "category": "Accounting/Accounting",
     "author": "Dunning Sequences contributors",
-    "website": "https://pypi.org/project/odoo-addon-dunning-sequences/",
     "license": "LGPL-3",
     "depends": ["account_payment", "resource"],
     "external_dependencies": {"python": ["jinja2"]},

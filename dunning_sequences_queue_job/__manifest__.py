@@ -5,7 +5,6 @@
     "version": "19.0.1.0.0",
     "category": "Accounting/Accounting",
     "author": "Dunning Sequences contributors",
-    "website": "https://pypi.org/project/odoo-addon-dunning-sequences-queue-job/",
     "license": "LGPL-3",
     "depends": ["dunning_sequences", "queue_job"],
     "data": [

@@ -4,7 +4,6 @@
     "version": "19.0.1.0.0",
     "category": "Accounting/Accounting",
     "author": "Dunning Sequences contributors",
-    "website": "https://pypi.org/project/odoo-addon-dunning-sequences-sale/",
     "license": "LGPL-3",
     "depends": ["dunning_sequences", "sale"],
     "data": ["views/sale_order_views.xml"],

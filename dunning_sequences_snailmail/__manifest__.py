@@ -4,7 +4,6 @@
     "version": "19.0.1.0.0",
     "category": "Accounting/Accounting",
     "author": "Dunning Sequences contributors",
-    "website": "https://pypi.org/project/odoo-addon-dunning-sequences-snailmail/",
     "license": "LGPL-3",
     "depends": ["dunning_sequences", "snailmail"],
     "data": ["data/ir_cron_data.xml", "views/snailmail_views.xml"],

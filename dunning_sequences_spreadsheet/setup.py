@@ -38,7 +38,6 @@ setup(
     long_description=Path("README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     author=manifest["author"],
-    url=manifest["website"],
     license=manifest["license"],
     classifiers=[
         "Programming Language :: Python",
