@@ -161,21 +161,24 @@ class DunningEnrollment(models.Model):
     @api.model
     def _get_comparison(self, row, sequence, entry):
         """The group of an instalment, as it was when that was decided."""
+        kept = self._get_kept_comparison(row, sequence)
         followed = entry and sequence.state == "running"
-        if (
-            row["old_comparison"]
-            or not followed
-            or not self._is_compared(row, sequence)
-        ):
-            return row["old_comparison"]
+        if kept or not followed or not self._is_compared(row, sequence):
+            return kept
         return sequence._get_comparison_group(row["commercial_partner_id"])
+
+    @api.model
+    def _get_kept_comparison(self, row, sequence):
+        """Each sequence compares by itself: a group of another one says nothing."""
+        same = row["old_sequence_id"] == sequence.id
+        return row["old_comparison"] if same else None
 
     @api.model
     def _get_hold_reason(self, row, sequence):
         reason = super()._get_hold_reason(row, sequence)
         if reason or not self._is_compared(row, sequence):
             return reason
-        if row["old_comparison"] == REMINDED:
+        if self._get_kept_comparison(row, sequence) == REMINDED:
             return None  # a larger share takes nobody out of the other group
         group = sequence._get_comparison_group(row["commercial_partner_id"])
         return "comparison" if group == WAITING else None

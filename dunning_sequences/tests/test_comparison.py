@@ -68,6 +68,20 @@ class TestComparison(DunningCommon):
         # As decided then: else those who complain would be missing in one group only.
         self.assertEqual(enrollment.comparison, "waiting")
 
+    def test_in_another_sequence_the_group_of_the_old_one_says_nothing(self):
+        invoice = self.invoices["waiting"][0]
+        self.run_on("03-05")
+        self.assertEqual(self.get_enrollment(invoice).comparison, "waiting")
+        invoice.write(
+            {
+                "dunning_policy": "own",
+                "dunning_sequence_id": self._create_sequence(((7,), (14,))).id,
+            }
+        )
+        self.run_on("03-06")
+        self.assertFalse(self.get_enrollment(invoice).comparison)
+        self.assertNext(invoice, "running", "03-08 S1")
+
     def test_a_larger_share_lets_nobody_go(self):
         customers = [self.env["res.partner"].new().browse(n) for n in range(1, 5001)]
         before = set()
