@@ -14,6 +14,7 @@ from functools import partial
 
 from odoo import api, fields, models
 from odoo.tools import SQL
+from odoo.tools.gc import disabling_gc
 
 from .dunning_enrollment import CHUNK
 from .reconcile import COLUMNS, OLD_COLUMNS, PENDING_REASONS, Kept, KeptSteps
@@ -190,6 +191,20 @@ class DunningEnrollment(models.Model):
     @api.model
     def _simulate_rows(self, rows, company, days, sequence):
         """Let the days pass for some customers; see `_simulate`."""
+        # Python would look again and again for what refers to itself, among so many
+        # rows of which none does: a tenth of the time.
+        with disabling_gc():
+            rhythms = self._pass_days(rows, company, days, sequence)
+        for row in rows:
+            if not sequence or row["wanted_id"] == sequence.id:
+                yield from self._get_simulated(row, rhythms)
+
+    @api.model
+    def _pass_days(self, rows, company, days, sequence):
+        """Note on the rows what becomes of them, day after day.
+
+        :return: see `_read_rhythms`
+        """
         today = company._dunning_today()
         end = today + timedelta(days=days)
         rhythms = self._read_assumed_rhythms(rows, sequence, today)
@@ -209,9 +224,7 @@ class DunningEnrollment(models.Model):
                 coming = self._get_next_look(row, day, holds.get(row["move_id"], ()))
                 if coming and coming <= end:
                     agenda[coming].append(row)
-        for row in rows:
-            if not sequence or row["wanted_id"] == sequence.id:
-                yield from self._get_simulated(row, rhythms)
+        return rhythms
 
     @api.model
     def _wake(self, row, day, holds):
