@@ -98,8 +98,10 @@ class DunningAnswer(models.Model):
 
     def _prepare_plan_vals(self):
         due = self.reminder_id._get_open_amounts(self.move_ids)
+        # What was paid since is in no plan; if all was, the dialog says so.
+        still_open = self.move_ids & self.reminder_id._get_answerable_moves()
         return {
-            "move_ids": [(6, 0, self.move_ids.ids)],
+            "move_ids": [(6, 0, (still_open or self.move_ids).ids)],
             "amount": sum(due.values()),
             "payments": self.payments,
             "first_date": self.date,

@@ -162,22 +162,30 @@ class TestQueries(DunningCommon):
         self.assertComposingDoesNotGrow()
 
     def test_composing_from_a_template_for_many_customers(self):
-        """With all that a table can show, the claims for paying late among it."""
+        """With all that a table can show: claims for paying late, what is due soon."""
         self.company.country_id = self.env.ref("base.fr")
         self.env.ref("base.EUR").active = True
         template = self.env.ref("dunning_sequences.mail_template_dunning_first")
         self._create_default(
             {"delay": 7, "content": "template", "template_id": template.id},
             claim_policy="legal",
+            coming_days=7,
         )
-        self.assertComposingDoesNotGrow()
+        self.assertComposingDoesNotGrow(coming="03-12")
 
-    def assertComposingDoesNotGrow(self):
+    def assertComposingDoesNotGrow(self, coming=None):
+        """
+        :param coming: each customer has another invoice that is due on this day
+        """
         counts = []
         for batch in self._get_batches():
+            for customer in batch.partner_id if coming else ():
+                self._create_invoice_due(coming, customer=customer)
+            self.drain()
             with self.count(counts):
                 reminders = self._compose_due()
             self.assertEqual(len(reminders), len(batch))
+            self.assertEqual(bool(reminders.coming_ids), bool(coming))
         self.assertEqual(counts[1], counts[2], "queries for few and for many")
 
     def test_delivery(self):
