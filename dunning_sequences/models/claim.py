@@ -348,7 +348,8 @@ class AccountMove(models.Model):
         )
         said = {(move.id, step.id): fee for move, step, fee in rows}
         for line in reminders._get_current_lines() if reminders else ():
-            said[line.move_id._origin.id, line.step_id._origin.id] = line._get_fee()
+            key = (line.move_id._origin.id, line.step_id._origin.id)
+            said[key] = max(line._get_fee(), said.get(key, 0.0))
         fees = defaultdict(float)
         for (move_id, _step_id), fee in said.items():
             fees[move_id] += fee

@@ -288,9 +288,9 @@ class DunningEnrollment(models.Model):
             SQL(
                 "%s AS %s",
                 SQL.identifier("enrolled", name),
-                SQL.identifier(f"old_{name}"),
+                SQL.identifier(old),
             )
-            for name in COLUMNS
+            for name, old in zip(COLUMNS, OLD_COLUMNS, strict=True)
         )
 
     def _get_transaction_sql(self):
@@ -543,7 +543,8 @@ class DunningEnrollment(models.Model):
         """An instalment that was enrolled stays, stopped; another gets no row."""
         if not row["enrollment_id"]:
             return None
-        decision = {name: row[f"old_{name}"] for name in COLUMNS}
+        written = map(row.__getitem__, OLD_COLUMNS)
+        decision = dict(zip(COLUMNS, written, strict=True))
         decision.update(
             state="stopped",
             hold_reason=reason,
@@ -712,7 +713,7 @@ class DunningEnrollment(models.Model):
             values = tuple(decision[name] for name in COLUMNS)
             if not row["enrollment_id"]:
                 new.append((row["move_id"], row["due_date"], *values))
-            elif values != tuple(row[f"old_{name}"] for name in COLUMNS):
+            elif values != tuple(row[old] for old in OLD_COLUMNS):
                 changed.append((row["enrollment_id"], *values))
         self._insert(new)
         self._update(changed)

@@ -387,7 +387,12 @@ class TestClaims(DunningCommon):
         self.assertIn("In addition, reminder fees as of 03/08/2026:", texts[0])
         self.assertIn(f"{invoice.name} Reminder fees $ 10.00", texts[0])
         self.assertIn(f"{foreign.name} Reminder fees 5.00 €", texts[1])
-        self.run_on("03-15", "03-22")
+        self.run_on("03-15")
+        second.claim_fee = 5  # said once at 15, and not asked for less when repeated
+        self.sink.clear()
+        self.run_on("03-22")
+        texts = " ".join(self.get_text(mail) for mail in self.sink.mails)
+        self.assertIn(f"{invoice.name} Reminder fees $ 25.00", texts)
         self.assertReminders(invoice, "03-08 S1", "03-15 S2", "03-22 S2")
         self.assertClaim(invoice, 25, 0, 25)
         first.claim_fee, second.claim_fee = 99, 0
