@@ -29,6 +29,9 @@ MAILS = {
     "mail-dark": {"width": 360, "dark": True},
 }
 
+#: How the way to the page of a reminder begins.
+ANSWER = "/dunning/answer/"
+
 #: The head of a mail in a mail program: text, paper.
 LIGHT, DARK = ("#1f2937", "#ffffff"), ("#e5e7eb", "#1f2937")
 
@@ -233,6 +236,69 @@ def show_letter(browser, url, path):
     browser.keep(path, "body")
 
 
+def show_answer(browser, url, path, folder):
+    """The page behind a reminder's links, on a phone."""
+    link = get_answer_link(folder)
+    browser.size(390, 2000)
+    browser.open(f"{url}{link}?kind=promise", "document.querySelector('details[open]')")
+    browser.keep(path, "body")
+
+
+def get_answer_link(folder):
+    """The way from an English mail about several invoices, without the server."""
+    mails = [Mail(file) for file in sorted(Path(folder).glob("*.eml"))]
+    texts = [m.body("html") or "" for m in mails]
+    english = [text for text in texts if 'lang="en' in text and ANSWER in text]
+    text = max(english, key=len)
+    return ANSWER + text.partition(ANSWER)[2].partition("?")[0]
+
+
+def show_claim(browser, url, path):
+    """What is claimed of an invoice that is late; the demo claims nothing."""
+    sequences = call(browser, "dunning.sequence", "search", [("state", "=", "running")])
+    call(browser, "dunning.sequence", "write", sequences, {"claim_policy": "legal"})
+    late = [
+        ("dunning_enrollment_ids.state", "in", ("running", "done")),
+        ("partner_id.is_company", "=", True),
+        ("payment_state", "=", "not_paid"),
+    ]
+    order = "invoice_date_due"
+    (invoice,) = call(browser, "account.move", "search", late, order=order, limit=1)
+    tab = "document.querySelector('.o_notebook .nav-link[name=dunning]')"
+    page = f"{url}/odoo/action-account.action_move_out_invoice_type/{invoice}"
+    browser.size(1240, 2000)
+    browser.open(page, tab)
+    browser.evaluate(f"{tab}.click()")
+    browser.wait("document.querySelector('[name=dunning_claim_detail]')")
+    tidy(browser)
+    browser.keep(path, "[name=claim]", margin=8)
+
+
+def show_collection(browser, url, path):
+    action = "dunning_sequences.dunning_enrollment_action_collection"
+    open_action(browser, url, action, ".o_data_row")
+    browser.evaluate("document.querySelector('.o_list_record_selector input').click()")
+    browser.wait("document.querySelector('.o_control_panel_actions button')")
+    keep_list(browser, path, 8)
+
+
+def show_analysis(browser, url, path):
+    """Step by step, as numbers."""
+    action = "dunning_sequences.dunning_analysis_action"
+    open_action(browser, url, action, ".o_graph_canvas_container canvas")
+    browser.evaluate("document.querySelector('.o_switch_view.o_pivot').click()")
+    browser.wait("document.querySelector('.o_pivot_cell_value')")
+    tidy(browser)
+    browser.keep(path, ".o_action", until=".o_pivot table")
+
+
+def show_ageing(browser, url, path):
+    action = "dunning_sequences.dunning_ageing_action"
+    open_action(browser, url, action, ".o_pivot_cell_value")
+    tidy(browser)
+    browser.keep(path, ".o_action", until=".o_pivot table")
+
+
 TODO_ACTION = "dunning_sequences.dunning_enrollment_action_todo"
 
 #: Pictures of Odoo's pages, by name.
@@ -247,6 +313,10 @@ SCENES = {
     "simulation": show_simulation,
     "reminder": show_reminder,
     "letter": show_letter,
+    "claim": show_claim,
+    "collection": show_collection,
+    "analysis": show_analysis,
+    "ageing": show_ageing,
 }
 
 #: Those that the description of the addon shows, too, and where.
@@ -258,8 +328,9 @@ def main(port, folder, out, program, fonts, *names):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{port}"
-    names = names or (*MAILS, "inbox", *SCENES)
-    unknown = set(names) - {*MAILS, "inbox", *SCENES}
+    known = (*MAILS, "inbox", "answer", *SCENES)
+    names = names or known
+    unknown = set(names) - set(known)
     if unknown:
         sys.exit(f"No picture is called {', '.join(sorted(unknown))}")
     with browsing(program, fonts) as browser:
@@ -269,6 +340,8 @@ def main(port, folder, out, program, fonts, *names):
         if "inbox" in names:
             show_inbox(browser, folder, out / "inbox.png")
         wait_until(lambda: is_up(url), "Odoo")
+        if "answer" in names:
+            show_answer(browser, url, out / "answer.png", folder)
         log_in(browser, url)
         for name in (name for name in names if name in SCENES):
             SCENES[name](browser, url, out / f"{name}.png")

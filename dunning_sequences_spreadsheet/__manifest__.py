@@ -8,6 +8,11 @@
     "license": "LGPL-3",
     "depends": ["dunning_sequences", "spreadsheet_dashboard"],
     "data": ["data/dashboards.xml"],
+    "assets": {
+        "web.assets_tests": [
+            "dunning_sequences_spreadsheet/static/tests/tours/*.js",
+        ],
+    },
     "auto_install": True,
     "installable": True,
 }

@@ -72,7 +72,14 @@ class DunningAnswer(models.Model):
         if values["rhythm"] not in dict(self._selection_rhythm()):
             raise UserError(self.env._("Choose how often you will pay."))
         self._check_promised_day(reminder, values["date"])
-        self._check_said_before(values["move_ids"], "plan")
+        if move := self._find_said_before(values["move_ids"], "plan"):
+            raise UserError(
+                self.env._(
+                    "You have proposed payments for %(invoice)s before. Please reply to "
+                    "our e-mail, so that we find a way.",
+                    invoice=move.name,
+                )
+            )
         due = reminder._get_open_amounts(values["move_ids"])
         if len(due) != 1:
             raise UserError(
@@ -139,6 +146,22 @@ class DunningAnswer(models.Model):
         )
         waiting._split_for(moves).action_close()
 
+    @api.model
+    def _find_proposal(self, moves):
+        """The last one about all of these invoices that waits for somebody's word.
+
+        Also when its week is over: whoever comes late has the same question to answer.
+        """
+        waiting = self.search(
+            [
+                ("kind", "=", "plan"),
+                ("move_ids", "in", moves.ids),
+                ("hold_id", "!=", False),
+                ("hold_id.closed_on", "=", False),
+            ]
+        )
+        return waiting.filtered(lambda answer: moves <= answer.hold_id.move_ids)[:1]
+
     def action_open_plan(self):
         """Open the dialog of a payment plan with what the customer proposes.
 
@@ -154,3 +177,20 @@ class DunningAnswer(models.Model):
             **action,
             "context": {f"default_{name}": value for name, value in defaults.items()},
         }
+
+
+class AccountMove(models.Model):
+    _inherit = "account.move"
+
+    def action_dunning_plan(self):
+        """What the customer proposes for these invoices is filled in."""
+        action = super().action_dunning_plan()
+        Answer = self.env["dunning.answer"]
+        if Answer.has_access("read") and (proposal := Answer._find_proposal(self)):
+            action["context"] |= {
+                "default_payments": proposal.payments,
+                "default_first_date": proposal.date,
+                "default_rhythm": proposal.rhythm,
+                "default_note": proposal.note,
+            }
+        return action

@@ -188,7 +188,14 @@ class DunningAnswer(models.Model):
     @api.model
     def _check_promise(self, reminder, values):
         self._check_promised_day(reminder, values.get("date"))
-        self._check_said_before(values["move_ids"], "promise")
+        if move := self._find_said_before(values["move_ids"], "promise"):
+            raise UserError(
+                self.env._(
+                    "You have promised a day for %(invoice)s before. Please reply to "
+                    "our e-mail, so that we find a way.",
+                    invoice=move.name,
+                )
+            )
 
     @api.model
     def _check_promised_day(self, reminder, day):
@@ -207,21 +214,18 @@ class DunningAnswer(models.Model):
             )
 
     @api.model
-    def _check_said_before(self, moves, kind):
-        """Who promises again and again is to be spoken to."""
-        for move, promises in self._read_group(
+    def _find_said_before(self, moves, kind):
+        """Who promises again and again is to be spoken to.
+
+        :return: an invoice of which the same was said as often as it can be, or none
+        """
+        counts = self._read_group(
             [("kind", "=", kind), ("move_ids", "in", moves.ids)],
             ["move_ids"],
             ["__count"],
-        ):
-            if move in moves and promises >= PROMISES:
-                raise UserError(
-                    self.env._(
-                        "You have promised a day for %(invoice)s before. Please reply "
-                        "to our e-mail, so that we find a way.",
-                        invoice=move.name,
-                    )
-                )
+        )
+        often = [move.id for move, count in counts if count >= PROMISES]
+        return moves.filtered(lambda move: move.id in often)[:1]
 
     @api.model
     def _check_problem(self, reminder, values):

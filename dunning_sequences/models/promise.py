@@ -111,8 +111,11 @@ class DunningHold(models.Model):
             self._note_open()
         return res
 
-    @api.ondelete(at_uninstall=False)
-    def _unlink_keep_plan(self):
+    def unlink(self):
+        self._hand_on_plans()
+        return super().unlink()
+
+    def _hand_on_plans(self):
         """The rest of a plan stays one: each asks for what the others leave."""
         for head in self.filtered(lambda hold: hold.plan_id == hold):
             rest = (head.plan_hold_ids - self).sorted(lambda p: (p.until, p.id))

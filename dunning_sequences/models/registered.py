@@ -179,6 +179,6 @@ class DunningEnrollment(models.Model):
             with io.BytesIO() as pdf:
                 Image.open(io.BytesIO(proof.raw)).convert("RGB").save(pdf, format="pdf")
                 return pdf.getvalue()
-        except (OSError, ValueError):
+        except Exception:  # whatever a scan can be: the file is made all the same
             _logger.info("Not a picture: attachment %s", proof.id, exc_info=True)
             return None

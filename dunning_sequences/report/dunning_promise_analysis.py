@@ -68,7 +68,7 @@ class DunningPromiseAnalysis(models.Model):
             "open": self.env._("Still open"),
             "kept": self.env._("Kept"),
             "broken": self.env._("Broken"),
-            "lapsed": self.env._("Lapsed with its plan"),
+            "lapsed": self.env._("Lapsed"),
             "resumed": self.env._("Ended by hand"),
         }
         return list(words.items())

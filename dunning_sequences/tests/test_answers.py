@@ -207,6 +207,15 @@ class TestAnswers(HttpCase, DunningCommon):
         self.assertEqual(answer.hold_id.until, to_date("03-15"))
         self.assertIn("Proposes 3 payments", self.get_activities().summary)
 
+        # Whoever opens the dialog on the invoices finds it filled in.
+        invoices = (self.invoice + self.other).with_user(self.accountant)
+        filled = invoices.action_dunning_plan()["context"]
+        self.assertEqual(filled["default_payments"], 3)
+        self.assertEqual(filled["default_first_date"], to_date("03-31"))
+        nobody = self._create_user("nobody")
+        hidden = invoices.with_user(nobody).action_dunning_plan()["context"]
+        self.assertNotIn("default_payments", hidden)
+
         # Paid in part meanwhile, the rest is divided; the last payment takes the cent.
         self.pay(self.other)
         self.env.flush_all()
@@ -220,6 +229,29 @@ class TestAnswers(HttpCase, DunningCommon):
         kept = self.invoice.dunning_hold_ids.filtered(lambda h: not h.closed_on)
         self.assertEqual(set(kept.mapped("kind")), {"promise"})
         self.assertEqual(len(kept), 3)
+        again = invoices[0].action_dunning_plan()["context"]
+        self.assertNotIn("default_payments", again, "it was agreed on")
+
+    def test_a_plan_is_proposed_in_his_language_and_of_one_currency(self):
+        """Twice of an invoice: who proposes again and again is to be spoken to."""
+        self.env["res.lang"]._activate_lang("de_DE")
+        euro = self.setup_other_currency("EUR", rates=[("2020-01-01", 2.0)])
+        self.customer.lang = "de_DE"
+        self.sequence.plan_payments = 4
+        abroad = self._create_invoice_due("03-08", 1000, currency_id=euro)
+        self.run_on("03-15")
+        plan = {"payments": "3", "date": "2026-04-01", "rhythm": "fortnight"}
+        moves = (self.invoice + self.other + abroad).ids
+        _response, tree = self.say("plan", move=moves, **plan)
+        self.assertIn("one currency at a time", self.get_alert(tree))
+        _response, tree = self.say("plan", move=abroad.id, **plan)
+        said = self.get_alert(tree).replace("\xa0", " ")
+        for text in ("01.04.2026 333,33 €", "15.04.2026 333,33 €", "333,34 €"):
+            self.assertIn(text, said)
+        self.say("plan", move=abroad.id, **{**plan, "payments": "2"})
+        _response, tree = self.say("plan", move=abroad.id, **{**plan, "payments": "4"})
+        self.assertIn("You have proposed payments", self.get_alert(tree))
+        self.assertEqual(self.get_last_reminder(abroad).answer_ids[0].payments, 2)
 
     def test_another_address_is_for_a_person_to_check(self):
         self.say("address", email="Boss <boss@customer.example.com>")

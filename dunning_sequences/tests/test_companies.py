@@ -210,6 +210,29 @@ class TestCompanies(DunningCommon):
         self.assertNotIn("1,170", text)
         self.assertEqual(first.dunning_reminder_line_ids.amount, 120)
 
+    def test_reports_of_two_companies_add_up_in_the_readers_currency(self):
+        """The web client asks for a sum in one currency where there are several."""
+        euro = self.setup_other_currency("EUR", rates=[("2020-01-01", 2.0)])
+        self.there.currency_id = euro
+        invoices = self._create_invoice_due("03-01", 100)
+        invoices += self._create_invoice_due("03-01", 100, company_id=self.there)
+        self.run_on("03-06..03-08")
+        for invoice in invoices:
+            invoice.with_company(invoice.company_id).dunning_promise_date = self.today()
+        self.env.flush_all()
+        companies = self.company + self.there
+        for name in ("ageing", "analysis", "promise.analysis"):
+            report = self.env[f"dunning.{name}"].with_context(
+                allowed_company_ids=companies.ids
+            )
+            ((total, currencies),) = report._read_group(
+                [("company_id", "in", companies.ids)],
+                [],
+                ["amount:sum_currency", "currency_id:array_agg_distinct"],
+            )
+            self.assertEqual(total, 150, name)
+            self.assertEqual(len(currencies), 2, name)
+
     def test_currencies_and_languages_of_two_companies(self):
         """Each mail in its reader's language and in its invoice's money."""
         self.env["res.lang"]._activate_lang("fr_FR")

@@ -40,6 +40,8 @@ class TestInformation(DunningCommon):
         today = self._create_invoice_due("03-08", 20)
         last = self._create_invoice_due("03-15", 3)
         later = self._create_invoice_due("03-16", 4)
+        euro = self.setup_other_currency("EUR", rates=[("2020-01-01", 2.0)])
+        abroad = self._create_invoice_due("03-14", 50, currency_id=euro)
         disputed = self._create_invoice_due("03-10", 5)
         self.run_day("03-06")
         disputed.dunning_disputed = True
@@ -49,7 +51,8 @@ class TestInformation(DunningCommon):
         self.assertIn(other.name, before)
         self.assertIn(today.name, coming)
         self.assertIn(last.name, coming)
-        self.assertIn("Falling due soon, in all $ 23.00", coming)
+        self.assertIn("Falling due soon, in all $ 23.00, 50.00 €", coming)
+        self.assertIn(abroad.name, coming)
         for silent in (later, disputed):
             self.assertNotIn(silent.name, text)
         self.assertNext(last, "running", "03-22 S1")

@@ -1,6 +1,6 @@
 import json
 
-from odoo.tests import tagged
+from odoo.tests import HttpCase, tagged
 from odoo.tools import file_open
 
 from odoo.addons.dunning_sequences.tests.common import DunningCommon
@@ -14,8 +14,11 @@ FOLDER = "dunning_sequences_spreadsheet/data/files"
 
 
 @tagged("post_install", "-at_install")
-class TestDashboard(DunningCommon):
+class TestDashboard(HttpCase, DunningCommon):
     """What the dashboard names exists, and it asks for what can be told."""
+
+    def registry_enter_test_mode(self, **_kwargs):
+        """`HttpCase` did so for the whole class."""
 
     @classmethod
     def setUpClass(cls):
@@ -103,6 +106,13 @@ class TestDashboard(DunningCommon):
                 )
             )
             self.assertTrue(groups, chart["id"])
+
+    def test_it_is_opened_and_leads_to_the_reports(self):
+        self._create_default((7,))
+        self._create_invoice_due("03-01", 470)
+        self.run_on("03-08")
+        self.env.flush_all()
+        self.start_tour("/odoo", "dunning_dashboard_is_opened", login=self.reader.login)
 
     def test_who_finds_it(self):
         dashboard = self.dashboard.with_user(self.reader)
