@@ -239,7 +239,7 @@ def show_letter(browser, url, path):
 def show_answer(browser, url, path, folder):
     """The page behind a reminder's links, on a phone."""
     link = get_answer_link(folder)
-    browser.size(390, 2000)
+    browser.size(390, 820)
     browser.open(f"{url}{link}?kind=promise", "document.querySelector('details[open]')")
     browser.keep(path, "body")
 
@@ -271,7 +271,7 @@ def show_claim(browser, url, path):
     browser.evaluate(f"{tab}.click()")
     browser.wait("document.querySelector('[name=dunning_claim_detail]')")
     tidy(browser)
-    browser.keep(path, "[name=claim]", margin=8)
+    browser.keep(path, "[name=claim]")
 
 
 def show_collection(browser, url, path):
