@@ -168,8 +168,9 @@ db_note() { psql_ -d postgres -Atc "SELECT shobj_description(oid, 'pg_database')
 set_db_note() { psql_ -d postgres -c "COMMENT ON DATABASE \"$1\" IS '$2'"; }
 
 # The key of what an installed addon consists of: all of its files but tests and texts about it.
+# Those of the addons beside it, too: most of them install themselves with it.
 addon_key() {
-    (cd "$ROOT" && find "$ADDON" -type f ! -path '*/tests/*' ! -path '*/__pycache__/*' ! -path '*/readme/*' \
+    (cd "$ROOT" && find "$ADDON" "$ADDON"_* -type f ! -path '*/tests/*' ! -path '*/__pycache__/*' ! -path '*/readme/*' \
         ! -path '*/static/description/*' ! -name '*.md' ! -name '*.rst' -print0 | sort -z | xargs -0 cat -- | hash8)
 }
 

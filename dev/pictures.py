@@ -299,6 +299,19 @@ def show_ageing(browser, url, path):
     browser.keep(path, ".o_action", until=".o_pivot table")
 
 
+def show_dashboard(browser, url, path):
+    action = "spreadsheet_dashboard.ir_actions_dashboard_action"
+    open_action(browser, url, action, ".o_dashboard_name")
+    browser.evaluate(
+        """[...document.querySelectorAll(".o_dashboard_name")]
+            .find(name => name.textContent.includes("Payment Reminders")).click()"""
+    )
+    browser.wait("document.querySelectorAll('.o-figure canvas').length > 6")
+    time.sleep(2)  # until the figures have come, which no element tells
+    tidy(browser)
+    browser.keep(path, ".o_renderer")
+
+
 TODO_ACTION = "dunning_sequences.dunning_enrollment_action_todo"
 
 #: Pictures of Odoo's pages, by name.
@@ -317,6 +330,7 @@ SCENES = {
     "collection": show_collection,
     "analysis": show_analysis,
     "ageing": show_ageing,
+    "dashboard": show_dashboard,
 }
 
 #: Those that the description of the addon shows, too, and where.
