@@ -93,7 +93,7 @@ class DunningEnrollment(models.Model):
         due = self.sudo().search(
             [("move_id", "in", moves.ids), *self._get_due_domain(company, today)]
         )
-        due = due.with_company(company)
+        due = due.with_company(company).with_context(lang=company._get_dunning_lang())
         groups = due._get_groups(today)
         reminders = self.env["dunning.reminder"].sudo()._with_company_lang(company)
         reminders = reminders._compose(groups, today)
@@ -423,7 +423,10 @@ class DunningReminder(models.Model):
     @api.model
     def _get_company_name(self, record):
         """A name that is kept is kept in the company's language."""
-        return record.with_context(lang=record.company_id.partner_id.lang).name
+        lang = record.company_id.partner_id.lang
+        if record.env.lang != lang:  # each change takes its time
+            record = record.with_context(lang=lang)
+        return record.name
 
     @api.model
     def _get_new_message_id(self, move):
@@ -455,10 +458,11 @@ class DunningReminder(models.Model):
         ):
             reminders._prefetch_content()
             step = step.with_context(lang=lang)
-            render = reminders.with_context(lang=lang)._get_renderer(step)
-            for reminder in reminders:
+            in_lang = reminders.with_context(lang=lang)
+            render = in_lang._get_renderer(step)
+            for reminder, translated in zip(reminders, in_lang, strict=True):
                 try:
-                    subject, body = render(reminder.with_context(lang=lang))
+                    subject, body = render(translated)
                     reminder._check_content(subject, body)
                 except psycopg2.Error:
                     raise

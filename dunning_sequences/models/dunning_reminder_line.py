@@ -24,7 +24,9 @@ class DunningReminderLine(models.Model):
         index=True,
         ondelete="cascade",
     )
-    company_id = fields.Many2one(related="reminder_id.company_id", store=True)
+    company_id = fields.Many2one(
+        related="reminder_id.company_id", store=True, precompute=True
+    )
     partner_id = fields.Many2one(related="reminder_id.partner_id")
     state = fields.Selection(related="reminder_id.state")
     date = fields.Date(related="reminder_id.date")
@@ -70,6 +72,7 @@ class DunningReminderLine(models.Model):
     counts = fields.Boolean(
         compute="_compute_counts",
         store=True,
+        precompute=True,
         help="Counts as reminded: not cancelled, failed or bounced.",
     )
     amount = fields.Monetary(readonly=True, help="As it was sent.")
