@@ -186,7 +186,7 @@ def check_words(clocks):
 
 
 def run(bench):
-    count = max(10, min(300, bench.size // 20))
+    count = max(10, min(1000, bench.size // 20))
     clocks = lib.run_in_turn(get_subjects(bench.database("ours"), count), bench.runs)
     check_words(clocks)
     rows = []
