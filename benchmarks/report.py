@@ -171,7 +171,10 @@ def get_commit():
         command = ["git", "-C", str(ROOT), *args]
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
-    changed = " with changes" if git("status", "--porcelain", "-uno") else ""
+    # What a run writes by itself changes nothing of what it measures.
+    others = (".", ":!benchmarks/results", ":!README.md")
+    status = git("status", "--porcelain", "-uno", "--", *others)
+    changed = " with changes" if status else ""
     return git("rev-parse", "--short", "HEAD") + changed
 
 
