@@ -533,6 +533,7 @@ class AccountMove(models.Model):
             today = move.company_id._dunning_today()
             due = mine.filtered(lambda e, today=today: e.next_date <= today)
             ready -= mine - (due or mine.sorted("next_date")[:1])
+        ready._check_first_today()
         ready._remind_by_hand()
         return True
 

@@ -185,6 +185,35 @@ class DunningEnrollment(models.Model):
         )
         self._reconcile(self.move_id)
 
+    def _check_first_today(self):
+        """Who clicks while a reminder leaves means that one, not the one behind it.
+
+        A click does not say which step was seen; who writes it himself reads it.
+
+        :raise UserError: when one of these instalments was reminded of today
+        """
+        said = self.env["dunning.reminder.line"].sudo()
+        said = said.search(
+            [
+                ("move_id", "in", self.move_id.ids),
+                ("counts", "=", True),
+                ("reminder_id.state", "in", ("sent", "doubtful", "recorded")),
+            ]
+        )
+        mine = {(enrollment.move_id, enrollment.due_date) for enrollment in self}
+        for line in said:
+            today = line.company_id._dunning_today()
+            if line.sent_on == today and (line.move_id, line.due_date) in mine:
+                raise UserError(
+                    self.env._(
+                        "%(invoice)s has been reminded of today: “%(step)s”. If the "
+                        "next step is to follow on the same day, write it yourself: "
+                        "select the invoice and choose Send payment reminders.",
+                        invoice=line.move_name,
+                        step=line.step_name,
+                    )
+                )
+
     @api.model
     def _keep_in_memory(self, enrollments):
         """Return what `_recall` needs: a savepoint forgets what is only in memory."""

@@ -402,6 +402,7 @@ class DunningEnrollment(models.Model):
                     why=", ".join((self - ready).mapped("explanation")),
                 )
             )
+        ready._check_first_today()
         ready._remind_by_hand()
         return True
 

@@ -186,6 +186,22 @@ class TestApproval(DunningCommon):
         self.run_on("03-06..03-08")
         self.assertReminders(invoice, "03-05 S1")
 
+    def test_a_click_while_a_reminder_leaves_does_not_send_the_next_one(self):
+        """Odoo repeats a request that collides: the step that was seen is gone then."""
+        self._create_modes("auto", "auto")
+        invoice = self._create_invoice_due("03-01")
+        self.run_on("03-08")
+        for click in (
+            invoice.action_dunning_remind,
+            invoice.dunning_enrollment_ids.action_remind,
+        ):
+            with self.assertRaisesRegex(UserError, "reminded of today: “S1”"):
+                click()
+        self.travel("03-09")
+        invoice.action_dunning_remind()
+        self.deliver()
+        self.assertReminders(invoice, "03-08 S1", "03-09 S2")
+
     def test_a_paused_invoice_is_not_reminded_by_hand_either(self):
         self._create_modes("auto")
         invoice = self._create_invoice_due("03-01")
