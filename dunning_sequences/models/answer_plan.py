@@ -75,8 +75,8 @@ class DunningAnswer(models.Model):
         if move := self._find_said_before(values["move_ids"], "plan"):
             raise UserError(
                 self.env._(
-                    "You have proposed payments for %(invoice)s before. Please reply to "
-                    "our e-mail, so that we find a way.",
+                    "You have proposed payments for %(invoice)s before. Please reply "
+                    "to our e-mail, so that we find a way.",
                     invoice=move.name,
                 )
             )

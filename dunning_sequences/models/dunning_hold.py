@@ -93,8 +93,8 @@ class DunningHold(models.Model):
             ("lapsed", "Lapsed"),
         ],
         readonly=True,
-        help="Lapsed: a promise of a payment plan that was broken before, or of invoices "
-        "that were cancelled.",
+        help="Lapsed: a promise of a payment plan that was broken before, or of "
+        "invoices that were cancelled.",
     )
     last_day = fields.Date(
         compute="_compute_last_day",
