@@ -98,6 +98,7 @@ class DunningEnrollment(models.Model):
     def action_hand_over(self):
         """Somebody else collects these invoices from now on: nothing more is sent."""
         self._check_collection_access()
+        self._take_by_hand()
         handed = self.filtered(
             lambda e: e.state != "stopped" and e.hold_reason != "collection"
         )

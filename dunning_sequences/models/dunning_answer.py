@@ -179,7 +179,7 @@ class DunningAnswer(models.Model):
     def _check_paid(self, reminder, values):
         if not values.get("date"):
             raise UserError(self.env._("On which day did you pay?"))
-        first = min(values["move_ids"].mapped("date"))
+        first = min(move.invoice_date or move.date for move in values["move_ids"])
         if not first <= values["date"] <= reminder.company_id._dunning_today():
             raise UserError(
                 self.env._("Choose a day between that of the invoice and today.")
@@ -435,7 +435,9 @@ class DunningAnswer(models.Model):
 
     def _tell_responsible(self):
         self.ensure_one()
-        user = self.reminder_id._get_responsible().filtered("active")
+        user = self.reminder_id._get_responsible().filtered(
+            lambda user: user.active and self.company_id in user.company_ids
+        )
         if not user:
             return
         answer = self.with_context(lang=user.lang)

@@ -4,6 +4,8 @@ The address of a letter shows through the window of its envelope: it has its pla
 millimetres, whatever the company's layout of documents is.
 """
 
+import re
+
 from odoo import fields, models
 
 from .res_company import INTERNAL
@@ -18,6 +20,8 @@ WINDOWS = {
     # DL, C6/5 and C5 envelopes, 110 mm from the left and 55 mm from the top.
     "right": (110, 55, 85, 33),
 }
+
+TABLE = re.compile("<table.*?</table>", re.DOTALL | re.IGNORECASE)
 
 #: Where envelopes have their windows on the right, by custom of the country.
 RIGHT_COUNTRIES = {
@@ -130,7 +134,9 @@ class DunningReminder(models.Model):
         self.ensure_one()
         letter = self.with_context(lang=self.lang or self.env.lang)
         deadline = letter._format_dates([letter._get_new_deadline()])
-        return "" if deadline in (self.body or "") else deadline
+        # A date in a table is that of an invoice.
+        text = TABLE.sub("", self.body or "")
+        return "" if deadline in text else deadline
 
     def _get_letter_notice(self):
         """The small print, in the reader's language. Hook."""

@@ -7,13 +7,11 @@ letters. What proves it is in the file for the collector, too.
 import io
 import logging
 
-from PIL import Image
+from PIL import Image, ImageOps, ImageSequence
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import format_date
-
-from ..tools.one_line import one_line
 
 _logger = logging.getLogger(__name__)
 
@@ -64,7 +62,9 @@ class DunningReminder(models.Model):
                 {
                     "reminder_id": letter.id,
                     "number": letter.registered_number,
+                    "number_before": letter.registered_number,
                     "received_on": letter.received_on,
+                    "received_before": letter.received_on,
                 },
             )
             for letter in self._sort_for_post()
@@ -91,19 +91,17 @@ class DunningReminder(models.Model):
                 )
             )
 
-    def _note_delivery(self, number, received_on, files):
+    def _note_delivery(self, vals, files):
         """Write down what the post office said about one letter, with a note.
 
+        :param vals: ``registered_number``, ``received_on``: those that are new
         :param files: list of (name, content as base64)
+        :raise UserError: for a day on which it cannot have been received
         """
         self.ensure_one()
-        vals = {
-            "registered_number": one_line(number or "") or False,
-            "received_on": received_on,
-        }
-        vals = {name: value for name, value in vals.items() if self[name] != value}
         if not vals and not files:
             return
+        self._check_received_on(vals.get("received_on"))
         proofs = self.env["ir.attachment"].create(
             [self._prepare_proof_vals(name, content) for name, content in files]
         )
@@ -112,6 +110,18 @@ class DunningReminder(models.Model):
         self.move_id._message_log_batch(
             bodies={self.move_id.id: self._get_registered_note(proofs)}
         )
+
+    def _check_received_on(self, day):
+        today = self.company_id._dunning_today()
+        if day and not (self.sent_on or self.date) <= day <= today:
+            raise UserError(
+                self.env._(
+                    "%(customer)s cannot have received the letter on %(day)s: choose a "
+                    "day between that of the letter and today.",
+                    customer=self.partner_name or "",
+                    day=format_date(self.env, day),
+                )
+            )
 
     def _prepare_proof_vals(self, name, content):
         return {
@@ -176,8 +186,16 @@ class DunningEnrollment(models.Model):
         if not (proof.mimetype or "").startswith("image/"):
             return self._read_pdf(proof)
         try:
-            with io.BytesIO() as pdf:
-                Image.open(io.BytesIO(proof.raw)).convert("RGB").save(pdf, format="pdf")
+            with Image.open(io.BytesIO(proof.raw)) as scan, io.BytesIO() as pdf:
+                first, *rest = (
+                    ImageOps.exif_transpose(page).convert("RGB")
+                    for page in ImageSequence.Iterator(scan)
+                )
+                # As large as fits a sheet of A4, of 8.27 by 11.69 inches.
+                dots = max(first.width / 8.27, first.height / 11.69)
+                first.save(
+                    pdf, "pdf", save_all=True, append_images=rest, resolution=dots
+                )
                 return pdf.getvalue()
         except Exception:  # whatever a scan can be: the file is made all the same
             _logger.info("Not a picture: attachment %s", proof.id, exc_info=True)

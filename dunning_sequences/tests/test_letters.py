@@ -47,6 +47,10 @@ class TestPage(LetterCommon):
         self.assertNotIn("Please pay by", page)
         letter.step_id.new_deadline_days = 8
         self.assertIn("Please pay by 03/16/2026.", self._render(letter).text_content())
+        table = "<table><tr><td>03/16/2026</td></tr></table>"
+        letter.sudo().body = f"<p>Pay.</p>{table}"
+        page = self._render(letter).text_content()
+        self.assertIn("Please pay by", page, "that is the day of an invoice")
         letter.sudo().body = "<p>Pay by 03/16/2026, please.</p>"
         page = self._render(letter).text_content()
         self.assertEqual(page.count("03/16/2026"), 1, "said by the text itself")
@@ -218,11 +222,15 @@ class TestRegistered(LetterCommon):
         letters.action_print()
         biller = self._create_user("biller", "account.group_account_invoice")
         dialog = self._enter(letters.with_user(biller))
+        colleague = self._enter(letters)
         first, second = dialog.line_ids
         self.assertEqual(first.partner_id, other, "in the order of the post")
         second.write({"number": "  1A 234 567 890 1\n", "received_on": "2026-03-11"})
         second.write({"receipt": PICTURE, "receipt_name": "posted.png"})
         before = len(invoice.message_ids)
+        with self.assertRaisesRegex(UserError, "cannot have received"):
+            dialog.action_confirm()
+        self.travel("03-12")
         dialog.action_confirm()
         letter = second.reminder_id.with_env(self.env)
         self.assertEqual(letter.registered_number, "1A 234 567 890 1")
@@ -236,7 +244,9 @@ class TestRegistered(LetterCommon):
         self.assertEqual(note.author_id, biller.partner_id)
         self.assertFalse(first.reminder_id.registered_number)
         self._enter(letter).action_confirm()
+        colleague.action_confirm()
         self.assertEqual(len(invoice.message_ids), before + 1, "nothing new")
+        self.assertEqual(letter.registered_number, "1A 234 567 890 1")
         self._check_collection_file(invoice, letter)
 
     def _enter(self, letters):

@@ -21,6 +21,6 @@ class DunningLetterProof(models.TransientModel):
         letters._check_registrable()
         for line in self.line_ids:
             line.reminder_id.sudo()._note_delivery(
-                line.number, line.received_on, line._get_files()
+                line._get_changes(), line._get_files()
             )
         return {"type": "ir.actions.act_window_close"}
