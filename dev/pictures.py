@@ -103,14 +103,19 @@ def show_invoice(browser, url, path):
         [("invoice_payment_term_id.name", "like", "40 %"), ("state", "=", "posted")],
         limit=1,
     )
+    open_tab(browser, url, invoice)
+    browser.wait("document.querySelectorAll('.tab-pane.active .o_data_row').length > 2")
+    tidy(browser)
+    browser.keep(path, ".o_form_sheet", until=".o_notebook")
+
+
+def open_tab(browser, url, invoice):
+    """Open an invoice at its tab Reminders."""
     browser.size(1240, 1600)
     tab = "document.querySelector('.o_notebook .nav-link[name=dunning]')"
     page = f"{url}/odoo/action-account.action_move_out_invoice_type/{invoice}"
     browser.open(page, tab)
     browser.evaluate(f"{tab}.click()")
-    browser.wait("document.querySelectorAll('.tab-pane.active .o_data_row').length > 2")
-    tidy(browser)
-    browser.keep(path, ".o_form_sheet", until=".o_notebook")
 
 
 def show_sequence(browser, url, path):
@@ -264,11 +269,7 @@ def show_claim(browser, url, path):
     ]
     order = "invoice_date_due"
     (invoice,) = call(browser, "account.move", "search", late, order=order, limit=1)
-    tab = "document.querySelector('.o_notebook .nav-link[name=dunning]')"
-    page = f"{url}/odoo/action-account.action_move_out_invoice_type/{invoice}"
-    browser.size(1240, 2000)
-    browser.open(page, tab)
-    browser.evaluate(f"{tab}.click()")
+    open_tab(browser, url, invoice)
     browser.wait("document.querySelector('[name=dunning_claim_detail]')")
     tidy(browser)
     browser.keep(path, "[name=claim]")

@@ -185,8 +185,9 @@ class DunningEnrollment(models.Model):
         """A proof as a PDF: a scan may be a picture. None when it is neither."""
         if not (proof.mimetype or "").startswith("image/"):
             return self._read_pdf(proof)
+        content = io.BytesIO(proof.raw)
         try:
-            with Image.open(io.BytesIO(proof.raw)) as scan, io.BytesIO() as pdf:
+            with Image.open(content) as scan, io.BytesIO() as pdf:
                 first, *rest = (
                     ImageOps.exif_transpose(page).convert("RGB")
                     for page in ImageSequence.Iterator(scan)

@@ -222,10 +222,31 @@ class DunningAnswer(models.Model):
         self.env["dunning.reminder"]._erase_messages(
             self.mail_message_ids, company, today
         )
-        # The hold repeats it. By SQL: words change nothing about who waits.
+        self._erase_hold_words()
+        self.write({"reference": False, "email": False, "note": False})
+
+    def _erase_hold_words(self):
+        """The hold repeats what was typed; so do parts that were split from it, and the
+        promises of a plan that was proposed. By SQL: words change nothing about who
+        waits.
+        """
+        Hold = self.env["dunning.hold"].sudo()
+        Hold.flush_model(["customer_id", "note", "plan_id", "reason", "since"])
         self.env.cr.execute(
-            "UPDATE dunning_hold SET reason = NULL, note = NULL WHERE id = ANY(%s)",
+            """
+            UPDATE dunning_hold part SET reason = NULL, note = NULL
+              FROM dunning_hold own
+             WHERE own.id = ANY(%s)
+               AND (part.id = own.id OR part.customer_id = own.customer_id
+                    AND part.since = own.since AND part.reason = own.reason)
+            """,
             [self.hold_id.ids],
         )
-        self.hold_id.invalidate_recordset(["reason", "note"], flush=False)
-        self.write({"reference": False, "email": False, "note": False})
+        self.env.cr.execute(
+            """
+            UPDATE dunning_hold SET note = NULL
+             WHERE plan_id IS NOT NULL AND customer_id = ANY(%s) AND note = ANY(%s)
+            """,
+            [self.hold_id.customer_id.ids, list(filter(None, self.mapped("note")))],
+        )
+        Hold.invalidate_model(["reason", "note"], flush=False)

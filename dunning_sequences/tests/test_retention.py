@@ -1,5 +1,6 @@
 from unittest.mock import patch
 
+from odoo import Command
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import Form, tagged
 from odoo.tools import mute_logger
@@ -124,9 +125,15 @@ class TestRetention(DunningCommon):
         }
         answer = self.root["dunning.answer"]._accept(reminder.with_env(self.root), said)
         answer.hold_id.until = "2026-06-30"
+        vals = {"move_ids": [Command.set(self.invoice.ids)], "closed_on": self.today()}
+        part = answer.hold_id.copy(vals)  # as when some of its invoices are settled
+        plan = part.copy({**vals, "reason": "Payment plan"})
+        plan.plan_id = plan
         self.assertEqual(self.erase("06-01"), 0, "it is being clarified")
         self.assertEqual(self.erase("07-01"), 1)
         self.env.invalidate_all()
+        self.assertEqual((part + plan).mapped("note"), [False, False])
+        self.assertEqual((part + plan).mapped("reason"), [False, "Payment plan"])
         self.assertEqual((answer.kind, answer.reason), ("problem", "other"))
         self.assertFalse(answer.note)
         self.assertFalse(answer.hold_id.note)
