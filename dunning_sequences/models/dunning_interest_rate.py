@@ -44,7 +44,6 @@ class DunningInterestRate(models.Model):
     )
     company_id = fields.Many2one(
         comodel_name="res.company",
-        index="btree_not_null",
         ondelete="cascade",
         help="Only for this company, which then follows no other rates. Empty: for "
         "all.",

@@ -34,7 +34,6 @@ class DunningSequence(models.Model):
     company_id = fields.Many2one(
         comodel_name="res.company",
         required=True,
-        index=True,
         default=lambda self: self.env.company,
         ondelete="cascade",
     )

@@ -20,7 +20,6 @@ class DunningSequenceStep(models.Model):
         comodel_name="dunning.sequence",
         string="Reminder Sequence",
         required=True,
-        index=True,
         ondelete="cascade",
     )
     company_id = fields.Many2one(
@@ -97,7 +96,6 @@ class DunningSequenceStep(models.Model):
         string="E-mail Template",
         domain="[('model', '=', 'dunning.reminder')]",
         ondelete="restrict",
-        index="btree_not_null",
     )
     subject = fields.Char(translate=True)
     body = fields.Html(
@@ -112,7 +110,6 @@ class DunningSequenceStep(models.Model):
         comodel_name="mail.activity.type",
         domain="[('res_model', 'in', (False, 'account.move'))]",
         ondelete="set null",
-        index="btree_not_null",
         help="Empty: a to-do.",
     )
     activity_user_id = fields.Many2one(
@@ -120,7 +117,6 @@ class DunningSequenceStep(models.Model):
         string="Assigned To",
         domain="[('share', '=', False)]",
         ondelete="set null",
-        index="btree_not_null",
         help="Empty: the customer's collector, else the responsible of the sequence.",
     )
     activity_summary = fields.Char(

@@ -18,7 +18,6 @@ class DunningTold(models.Model):
         comodel_name="dunning.sequence",
         required=True,
         readonly=True,
-        index=True,
         ondelete="cascade",
     )
     kind = fields.Selection(
