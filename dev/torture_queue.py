@@ -129,8 +129,8 @@ class Server:
 def serve(arguments):
     """Odoo's command line, in which workers kill themselves now and then."""
     config.parse_config(arguments)
-    from odoo.addons.dunning_sequences.models.deliver import DunningReminder
     from odoo.addons.dunning_sequences.models.dunning_attempt import DunningAttempt
+    from odoo.addons.dunning_sequences.models.hand_over import DunningReminder
 
     def deadly(model, name, before):
         function = getattr(model, name)
